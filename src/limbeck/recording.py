@@ -1,0 +1,227 @@
+"""Recordings: one trial, or one continuous stretch, of one subject, with several modalities at their own rates.
+
+A *source* says where a recording comes from and how it is read, without reading it; a *corpus* is the list of sources
+that a reader in :mod:`limbeck.datasets` found, with what it left out and why.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from limbeck.errors import DataError, ReadError
+
+__all__ = ["MODALITIES", "UNITS", "Corpus", "Event", "LeftOut", "Recording", "Signal", "Source", "Trace"]
+
+MODALITIES = ("eeg", "ecg", "eda", "emg", "bvp", "resp", "temp", "acc", "eog", "gaze", "video")
+
+UNITS = {
+    "eeg": "µV",
+    "eog": "µV",
+    "ecg": "mV",
+    "emg": "mV",
+    "eda": "µS",
+    "temp": "°C",
+    "acc": "g",
+    "bvp": "a.u.",
+    "resp": "a.u.",
+    "gaze": "a.u.",
+    "video": "a.u.",
+}
+"""The one unit in which Limbeck holds each modality."""
+
+
+@dataclass(frozen=True)
+class Signal:
+    """One modality of one recording.
+
+    Parameters
+    ----------
+    data : ndarray of shape (n_channels, n_times), float32
+        Samples in the unit of `UNITS`; missing samples are NaN.
+    rate : float
+        Sampling rate in Hz.
+    channels : tuple of str
+        A name per row of `data`.
+    unit : str
+        The unit of `data`.
+    start : float
+        Time of the first sample in seconds from the recording's start.
+    """
+
+    data: np.ndarray
+    rate: float
+    channels: tuple[str, ...]
+    unit: str
+    start: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.data.ndim != 2 or self.data.shape[0] != len(self.channels):
+            raise DataError(
+                f"A signal needs shape (channel, time) with a name per channel; found shape {self.data.shape} "
+                f"and {len(self.channels)} names."
+            )
+        if not (np.isfinite(self.rate) and self.rate > 0):
+            raise DataError(f"A signal needs a positive sampling rate in Hz; found {self.rate}.")
+
+    @property
+    def end(self) -> float:
+        """Time behind the last sample, in seconds from the recording's start."""
+        return self.start + self.data.shape[1] / self.rate
+
+
+@dataclass(frozen=True)
+class Event:
+    """A named interval ``[start, end)`` in seconds from the recording's start."""
+
+    name: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True)
+class Trace:
+    """An annotation that runs with time.
+
+    Parameters
+    ----------
+    times : ndarray of shape (n_times,), float64
+        Seconds from the recording's start, increasing.
+    values : ndarray of shape (n_times,), float32
+        The annotated value.
+    """
+
+    times: np.ndarray
+    values: np.ndarray
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One trial, or one continuous stretch, of one subject.
+
+    Parameters
+    ----------
+    subject, session, trial : str
+        Whose recording it is and which; `session` and `trial` may be empty.
+    order : int
+        The place of this recording among those of its subject and session, from 0, in the order of recording.
+    signals : mapping of str to Signal
+        By modality (`MODALITIES`).
+    ratings : mapping of str to float
+        A value per recording.
+    events : tuple of Event
+        Named intervals.
+    traces : mapping of str to Trace
+        Values that run with time.
+    """
+
+    subject: str
+    signals: Mapping[str, Signal]
+    session: str = ""
+    trial: str = ""
+    order: int = 0
+    ratings: Mapping[str, float] = field(default_factory=dict)
+    events: tuple[Event, ...] = ()
+    traces: Mapping[str, Trace] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.signals) - set(MODALITIES))
+        if unknown:
+            raise DataError(f"Unknown modality {unknown} in the recording of {self.subject}; use {MODALITIES}.")
+
+    @property
+    def duration(self) -> float:
+        """Seconds from the recording's start to the end of its longest signal."""
+        return max((signal.end for signal in self.signals.values()), default=0.0)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where one recording comes from, before it is read.
+
+    Parameters
+    ----------
+    subject, session, trial : str
+        As in :class:`Recording`.
+    files : tuple of Path
+        Every file that decides the content.
+    read : callable without arguments
+        Returns the :class:`Recording`; picklable (a ``functools.partial`` over a function of a module), for workers.
+    options : mapping
+        Whatever else decides the content (JSON values).
+    modules : tuple of str
+        Names of the modules whose code reads the files; their source is part of cache keys.
+    """
+
+    subject: str
+    read: Callable[[], Recording]
+    session: str = ""
+    trial: str = ""
+    files: tuple[Path, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    modules: tuple[str, ...] = ()
+
+    def fingerprint(self) -> str:
+        """Return a SHA-256 over identity, options and the bytes of the files (not their paths or dates)."""
+        digest = hashlib.sha256()
+        identity = [self.subject, self.session, self.trial, dict(self.options)]
+        digest.update(json.dumps(identity, sort_keys=True, default=str).encode())
+        for file in self.files:
+            digest.update(file.name.encode())
+            if file.is_file():
+                with file.open("rb") as stream:
+                    digest.update(hashlib.file_digest(stream, "sha256").digest())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Something that was not used: which file, subject or part, and why."""
+
+    what: str
+    why: str
+
+
+@dataclass
+class Corpus:
+    """The recordings that a reader found, read lazily.
+
+    Iterating reads one recording at a time; one that cannot be read is put on `left_out` and the rest goes on.
+
+    Parameters
+    ----------
+    name : str
+        The corpus, as in ``limbeck datasets list``.
+    sources : tuple of Source
+        One per recording, in the order of subjects, sessions and trials.
+    left_out : list of LeftOut
+        What was found unusable so far, with file and reason.
+    truth : mapping
+        What is known about the truth of a simulated corpus; empty for recorded ones.
+    """
+
+    name: str
+    sources: tuple[Source, ...]
+    left_out: list[LeftOut] = field(default_factory=list)
+    truth: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """Subjects in the order of their first source."""
+        return tuple(dict.fromkeys(source.subject for source in self.sources))
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def __iter__(self) -> Iterator[Recording]:
+        for source in self.sources:
+            try:
+                yield source.read()
+            except ReadError as error:
+                self.left_out.append(LeftOut(what=error.file, why=str(error)))
