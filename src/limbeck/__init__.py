@@ -1,3 +1,30 @@
-"""Limbeck trains models that read cheap physiological sensors by letting models that read rich ones teach them."""
+"""Limbeck trains models that read cheap physiological sensors by letting models that read rich ones teach them.
+
+The whole road in one call::
+
+    import limbeck
+
+    run = limbeck.run("studies/demo.yaml", out="runs", jobs=2)
+    print(run.judgements[0].verdicts[0].sentence)
+    print(run.report)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+__all__ = ["__version__", "load_run", "load_study", "parse_study", "predict_files", "run", "run_study"]
+
+if TYPE_CHECKING:
+    from limbeck.study import load_run, load_study, parse_study, predict_files, run, run_study
+
+
+def __getattr__(name: str) -> Any:
+    # Importing a study brings PyTorch, which takes a second; ``limbeck --help`` and readers of recordings do without.
+    if name in __all__:
+        from limbeck import study
+
+        return getattr(study, name)
+    raise AttributeError(f"module 'limbeck' has no attribute '{name}'")

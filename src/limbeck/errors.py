@@ -6,7 +6,15 @@ import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["DataError", "LimbeckError", "MissingPackageError", "ReadError", "StudyError", "did_you_mean"]
+__all__ = [
+    "DataError",
+    "DownloadError",
+    "LimbeckError",
+    "MissingPackageError",
+    "ReadError",
+    "StudyError",
+    "did_you_mean",
+]
 
 
 class LimbeckError(Exception):
@@ -15,6 +23,10 @@ class LimbeckError(Exception):
 
 class DataError(LimbeckError):
     """Arrays, windows or folds are not what a function needs."""
+
+
+class DownloadError(LimbeckError):
+    """Published files could not be fetched, or are not the published ones."""
 
 
 class MissingPackageError(LimbeckError):
@@ -36,9 +48,7 @@ class ReadError(LimbeckError):
         What the user can do about it.
     """
 
-    def __init__(
-        self, file: str | Path, *, found: str, expected: str, where: str = "", advice: str = ""
-    ) -> None:
+    def __init__(self, file: str | Path, *, found: str, expected: str, where: str = "", advice: str = "") -> None:
         self.file, self.where, self.found, self.expected, self.advice = str(file), where, found, expected, advice
         place = f"{self.file}, {where}" if where else self.file
         super().__init__(f"{place}: found {found}; expected {expected}." + (f" {advice}" if advice else ""))

@@ -119,6 +119,9 @@ class Recording:
         Named intervals.
     traces : mapping of str to Trace
         Values that run with time.
+    notes : tuple of LeftOut
+        Parts of the recording that could not be used (a sensor without samples, tags that contradict the labels) while
+        the rest could.
     """
 
     subject: str
@@ -129,6 +132,7 @@ class Recording:
     ratings: Mapping[str, float] = field(default_factory=dict)
     events: tuple[Event, ...] = ()
     traces: Mapping[str, Trace] = field(default_factory=dict)
+    notes: tuple[LeftOut, ...] = ()
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.signals) - set(MODALITIES))
@@ -192,7 +196,8 @@ class LeftOut:
 class Corpus:
     """The recordings that a reader found, read lazily.
 
-    Iterating reads one recording at a time; one that cannot be read is put on `left_out` and the rest goes on.
+    Iterating reads one recording at a time; one that cannot be read is put on `left_out` and the rest goes on. What a
+    recording itself had to leave out (`Recording.notes`) is put there too. Iterating again lists nothing twice.
 
     Parameters
     ----------
@@ -222,6 +227,13 @@ class Corpus:
     def __iter__(self) -> Iterator[Recording]:
         for source in self.sources:
             try:
-                yield source.read()
+                recording = source.read()
             except ReadError as error:
-                self.left_out.append(LeftOut(what=error.file, why=str(error)))
+                self.leave_out(LeftOut(what=error.file, why=str(error)))
+                continue
+            self.leave_out(*recording.notes)
+            yield recording
+
+    def leave_out(self, *items: LeftOut) -> None:
+        """Put items on `left_out` that are not there yet."""
+        self.left_out.extend(item for item in dict.fromkeys(items) if item not in self.left_out)

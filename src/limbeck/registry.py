@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from limbeck.errors import LimbeckError, did_you_mean
@@ -48,7 +48,7 @@ class Registry:
 
     def __getitem__(self, name: str) -> Callable[..., Any]:
         if name not in self._entries:
-            raise LimbeckError(f"There is no {self.kind} '{name}'.{did_you_mean(name, self._entries)}")
+            raise LimbeckError(f"There is no {self.kind} '{name}'.{did_you_mean(name, self)}")
         return self._entries[name]
 
     def __contains__(self, name: object) -> bool:
@@ -65,3 +65,21 @@ class Registry:
         import inspect
 
         return inspect.getdoc(self[name]) or ""
+
+    def options(self, name: str) -> dict[str, Any]:
+        """Return the options of an entry with their defaults: its keyword parameters that have one."""
+        import inspect
+
+        parameters = inspect.signature(self[name]).parameters.values()
+        return {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
+
+    def mistakes(self, name: str, given: Iterable[str]) -> list[str]:
+        """Return a sentence per option that the entry does not take, or one if there is no such entry."""
+        if name not in self:
+            return [f"There is no {self.kind} '{name}'.{did_you_mean(name, self)}"]
+        allowed = self.options(name)
+        return [
+            f"The {self.kind} '{name}' has no option '{option}'.{did_you_mean(option, allowed)}"
+            for option in given
+            if option not in allowed
+        ]

@@ -1,0 +1,270 @@
+"""Data sets: readers that list the recordings of a corpus without reading them.
+
+A *data set* is a function ``reader(root, **options) -> Corpus``, registered under the name by which studies and the
+command line call it. Its module is imported when the data set is asked for, so that listing names costs nothing.
+
+=================== ==========================================================================
+`load`              the corpus of a registered data set
+`read_files`        single files from outside, for prediction: E4 sessions, EDF and BDF
+`available`, `info` names, and what a data set holds
+`guess`             which reader fits a file or folder
+`data_home`         where fetched data sets lie
+=================== ==========================================================================
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from limbeck.errors import DataError, ReadError
+from limbeck.recording import Corpus, LeftOut, Source
+from limbeck.registry import Registry
+
+__all__ = [
+    "DATASETS",
+    "DatasetInfo",
+    "available",
+    "data_home",
+    "dataset",
+    "guess",
+    "info",
+    "load",
+    "locate",
+    "read_files",
+]
+
+_MODULES = {
+    "e4": "limbeck.datasets.e4",
+    "edf": "limbeck.datasets.edf",
+    "eegmat": "limbeck.datasets.eegmat",
+    "simulated": "limbeck.datasets.simulated",
+    "stress-predict": "limbeck.datasets.stress_predict",
+}
+
+
+class _LazyRegistry(Registry):
+    """A registry that imports the module of an entry when the entry is asked for."""
+
+    def __getitem__(self, name: str) -> Callable[..., Any]:
+        if name in _MODULES:
+            importlib.import_module(_MODULES[name])
+        return super().__getitem__(name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in _MODULES or super().__contains__(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted({*_MODULES, *self._entries}))
+
+    def __len__(self) -> int:
+        return len({*_MODULES, *self._entries})
+
+
+DATASETS: Registry = _LazyRegistry("data set")
+"""Every registered data set by name; the reader's docstring is its help."""
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """What a data set holds and who may use it.
+
+    Parameters
+    ----------
+    title : str
+        One line.
+    modalities : tuple of str
+        What its recordings hold, as in :data:`limbeck.recording.MODALITIES`.
+    subjects : int
+        Subjects as published; 0 where the user brings the recordings.
+    licence, citation, url : str
+        Terms, what to cite, where it comes from; empty where the user brings the recordings.
+    access : {"open", "gated", "simulated", "own"}
+        Free to fetch, on request, made by Limbeck, or the user's own files.
+    checked : str
+        What the reader was checked against.
+    """
+
+    title: str
+    modalities: tuple[str, ...]
+    subjects: int
+    licence: str
+    citation: str
+    url: str
+    access: Literal["open", "gated", "simulated", "own"]
+    checked: str
+
+
+_INFOS: dict[str, DatasetInfo] = {}
+
+
+def dataset(name: str, *, info: DatasetInfo) -> Callable[[Callable[..., Corpus]], Callable[..., Corpus]]:
+    """Register a reader ``reader(root, **options) -> Corpus`` under `name`."""
+
+    def decorate(reader: Callable[..., Corpus]) -> Callable[..., Corpus]:
+        DATASETS.register(name)(reader)
+        _INFOS[name] = info
+        return reader
+
+    return decorate
+
+
+def available() -> list[str]:
+    """Return the names of all data sets, sorted; imports no reader."""
+    return list(DATASETS)
+
+
+def info(name: str) -> DatasetInfo:
+    """Return what is known about a data set.
+
+    Raises
+    ------
+    LimbeckError
+        There is no data set of that name.
+    """
+    DATASETS[name]  # an unknown name is refused here; a known one registers its info on import
+    return _INFOS[name]
+
+
+def load(name: str, root: str | Path | None = None, **options: Any) -> Corpus:
+    """List the recordings of a data set; signals are read when the corpus is iterated.
+
+    Parameters
+    ----------
+    name : str
+        One of :func:`available`.
+    root : path-like, optional
+        The data set's folder as published; by default where ``limbeck datasets fetch`` puts it.
+    **options
+        What the reader takes, see ``limbeck datasets describe NAME``.
+
+    Returns
+    -------
+    Corpus
+
+    Raises
+    ------
+    DataError
+        Unknown name or options (all of them in one message), or nothing to read in `root`.
+    ReadError
+        `root` is not laid out as the data set is published.
+    """
+    mistakes = DATASETS.mistakes(name, options)
+    if mistakes:
+        raise DataError(" ".join(mistakes))
+    return DATASETS[name](None if root is None else Path(root), **options)
+
+
+def data_home() -> Path:
+    """Return the folder of fetched data sets: ``$LIMBECK_DATA``, else ``limbeck`` in the user's data folder."""
+    named = os.environ.get("LIMBECK_DATA")
+    if named:
+        return Path(named).expanduser()
+    shared = os.environ.get("XDG_DATA_HOME")
+    return (Path(shared) if shared else Path.home() / ".local" / "share") / "limbeck"
+
+
+def locate(name: str, root: Path | None) -> Path:
+    """Return the folder (or file) of a data set, by default where it is fetched to.
+
+    Raises
+    ------
+    DataError
+        It is not there.
+    """
+    place = Path(root) if root is not None else data_home() / name
+    if not place.exists():
+        advice = "Correct the path." if root is not None else f"Run `limbeck datasets fetch {name}` or give its folder."
+        raise DataError(f"The data set '{name}' is not in {place}: there is no such file or folder. {advice}")
+    return place
+
+
+def guess(path: str | Path) -> str:
+    """Return which data set's reader fits a file or folder: ``"e4"``, ``"edf"``, ``"eegmat"`` or ``"stress-predict"``.
+
+    Files are judged by their first bytes, folders by the names in them.
+
+    Raises
+    ------
+    ReadError
+        No reader fits, or there is no such file.
+    """
+    from limbeck.datasets import e4, edf, eegmat, stress_predict
+
+    path = Path(path)
+    if not path.exists():
+        raise ReadError(path, found="no such file or folder", expected="a recording", advice="Correct the path.")
+    if path.is_file() and edf.looks_like(path):
+        return "edf"
+    for name, reader in {"stress-predict": stress_predict, "eegmat": eegmat, "e4": e4, "edf": edf}.items():
+        if reader.looks_like(path):
+            return name
+    raise ReadError(
+        path,
+        found="nothing that a reader knows",
+        expected="an Empatica E4 session (folder or zip), an EDF or BDF file, or a folder of these",
+    )
+
+
+def read_files(paths: list[Path]) -> Corpus:
+    """List new recordings, to be predicted on: E4 sessions (folder or zip) and EDF or BDF files, mixed as they come.
+
+    Parameters
+    ----------
+    paths : list of Path
+        Files and folders; a folder may hold several sessions or files.
+
+    Returns
+    -------
+    Corpus
+        With a subject per file, named by its stem (with the folder's name before it where stems coincide). What cannot
+        be read is on `left_out`.
+
+    Raises
+    ------
+    ReadError
+        None of the paths holds a recording.
+    """
+    from limbeck.datasets import e4, edf
+    from limbeck.datasets.files import renamed
+
+    sources: list[Source] = []
+    left_out: list[LeftOut] = []
+    failures: list[ReadError] = []
+    for path in map(Path, paths):
+        try:
+            found = (edf if guess(path) in ("edf", "eegmat") else e4).list_sessions(path)
+        except ReadError as error:
+            failures.append(error)
+            left_out.append(LeftOut(what=error.file, why=str(error)))
+            continue
+        if len(found.sources) == 1:
+            sources.append(renamed(found.sources[0], path.stem if path.is_file() else path.name))
+        else:
+            sources.extend(found.sources)
+        left_out.extend(found.left_out)
+    if not sources and failures:
+        raise failures[0]
+    return Corpus(name="files", sources=_distinct(sources), left_out=left_out)
+
+
+def _distinct(sources: list[Source]) -> tuple[Source, ...]:
+    """Give sources that share a subject's name (from different folders) names that differ."""
+    from limbeck.datasets.files import renamed
+
+    names = [source.subject for source in sources]
+    taken: set[tuple[str, str, str]] = set()
+    distinct = []
+    for source in sources:
+        place = source.files[0].parent.name if source.files else ""
+        name = f"{place}/{source.subject}" if names.count(source.subject) > 1 and place else source.subject
+        number = 2
+        while (name, source.session, source.trial) in taken:
+            name, number = f"{source.subject} ({number})", number + 1
+        taken.add((name, source.session, source.trial))
+        distinct.append(source if name == source.subject else renamed(source, name))
+    return tuple(distinct)

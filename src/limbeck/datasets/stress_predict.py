@@ -1,0 +1,351 @@
+"""Stress-Predict: an E4 wristband through three stress tasks, with rest around them.
+
+Iqbal et al., Stress Monitoring Using Wearable Sensors: A Pilot Study and Stress-Predict Dataset, Sensors 22:8135, 2022.
+As published at https://github.com/italha-d/Stress-Predict-Dataset: ``Raw_data/SNN/`` holds E4 files and
+``Processed_data/Improved_All_Combined_hr_rsp_binary.csv`` the label of every second (1 in the tasks). Where that table
+has a participant, its runs of 1 are the tasks; else the first six button presses are their starts and ends, in order.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from limbeck.datasets import DatasetInfo, dataset, locate
+from limbeck.datasets.e4 import MODULES, Session, clip_events, cut_signal, cut_trace, load_session, session_files
+from limbeck.datasets.files import chosen, find_folder, is_inside, read_bytes, visible
+from limbeck.errors import ReadError
+from limbeck.recording import Corpus, Event, LeftOut, Recording, Signal, Source
+
+__all__ = ["TASKS", "looks_like", "read_labels", "stress_predict", "task_intervals"]
+
+TASKS = ("stroop", "interview", "hyperventilation")
+"""The stress tasks in the order in which everyone did them."""
+
+_LABELS = Path("Processed_data") / "Improved_All_Combined_hr_rsp_binary.csv"
+_COLUMNS = ("Participant", "Time(sec)", "Label")
+_HALF_DAY = 43_200.0  # some tags are written on a 12-hour clock
+_SLACK = 60.0  # seconds by which a tag may lie outside the session and still belong to it
+_AGREEMENT = 2.0  # seconds between tags and labels; the corpus agrees within one
+_EARLY_END = 60.0  # seconds; lengths of one session's sensors differ by up to 6 s where nothing failed
+
+# Shortest and longest task in seconds that is believed of button presses: wide around what the corpus holds (Stroop
+# 257-434, interview 468-682, hyperventilation 89-153), narrow enough to notice that a press is missing or one too many.
+_BELIEVABLE = {"stroop": (120, 600), "interview": (360, 1200), "hyperventilation": (45, 240)}
+
+# Sessions whose presses do not follow the rule, by unix start: S01 (not in the table of labels) and S06 (no presses in
+# Stroop), in seconds from the session's start.
+_KNOWN = {
+    1_644_226_061: ((79.0, 374.0), (1031.0, 1596.0), (1930.0, 2072.0)),
+    1_644_831_900: ((600.0, 960.0), (1320.0, 1980.0), (2280.0, 2400.0)),
+}
+
+Interval = tuple[float, float]
+
+
+def _raw_folder(root: Path) -> Path | None:
+    """Return the folder of subjects: ``Raw_data`` in the root or in the one folder that an archive unpacked into."""
+    if not root.is_dir():
+        return None
+    if root.name.lower() == "raw_data":
+        return root
+    home = find_folder(root, lambda folder: (folder / "Raw_data").is_dir())
+    return None if home is None else home / "Raw_data"
+
+
+def looks_like(path: Path) -> bool:
+    """Tell whether a folder is laid out as Stress-Predict is published."""
+    raw = _raw_folder(path)
+    return raw is not None and any(_number(child.name) is not None for child in visible(raw))
+
+
+def _number(name: str) -> int | None:
+    match = re.fullmatch(r"[Ss]?0*(\d{1,4})", name)
+    return int(match[1]) if match else None
+
+
+def _spelling(name: str) -> str:
+    number = _number(name)
+    return name if number is None else f"S{number:02d}"
+
+
+def read_labels(file: Path) -> tuple[dict[int, list[Interval]], list[LeftOut]]:
+    """Read when each participant was in a task.
+
+    Parameters
+    ----------
+    file : Path
+        The table of labels, with the columns Participant, Time(sec) (unix) and Label (0 or 1) at 1 Hz.
+
+    Returns
+    -------
+    intervals : dict of int to list of (start, end)
+        Unix times in s per participant of every run of label 1.
+    left_out : list of LeftOut
+        Participants whose rows cannot be trusted, with the row.
+
+    Raises
+    ------
+    ReadError
+        The file is missing, or is not that table.
+    """
+    import pandas as pd
+
+    columns = ", ".join(_COLUMNS)
+    content = read_bytes(file)
+    if not content.strip():
+        raise ReadError(file, found="an empty file", expected=f"a table with the columns {columns}")
+    try:
+        table = pd.read_csv(io.BytesIO(content), encoding="utf-8-sig", dtype=str, skip_blank_lines=False)
+    except (ValueError, UnicodeDecodeError) as error:  # pandas' ParserError is a ValueError
+        raise ReadError(file, found=str(error).strip(), expected=f"a table with the columns {columns}") from error
+    table.columns = table.columns.str.strip()
+    missing = [column for column in _COLUMNS if column not in table.columns]
+    if missing:
+        raise ReadError(file, where="row 1", found=f"the columns {list(table.columns)[:8]}", expected=f"{columns}")
+    numbers = table[list(_COLUMNS)].apply(pd.to_numeric, errors="coerce")
+    values = numbers.to_numpy(dtype=np.float64)
+    bad = ~np.isfinite(values).all(axis=1) | ~np.isin(values[:, 2], (0, 1))
+    participants = numbers["Participant"].ffill().bfill().to_numpy()
+    left_out = []
+    for participant in np.unique(participants[bad & np.isfinite(participants)]):
+        row = int(np.flatnonzero(bad & (participants == participant))[0])
+        found = ", ".join(f"{column}={table[column].iloc[row]}" for column in _COLUMNS)
+        why = f"found {found}; expected numbers and a label of 0 or 1; labels of participant {participant:g} not used"
+        left_out.append(LeftOut(f"{file}, row {row + 2}", why))
+    trusted = np.isfinite(participants) & ~np.isin(participants, participants[bad])
+    runs = {
+        int(participant): _runs(values[participants == participant]) for participant in np.unique(participants[trusted])
+    }
+    return runs, left_out
+
+
+def _runs(rows: np.ndarray) -> list[Interval]:
+    """Return unix start and end of every run of label 1 in rows of (participant, time, label)."""
+    rows = rows[np.argsort(rows[:, 1], kind="stable")]
+    stress = np.concatenate([[0], rows[:, 2], [0]]).astype(int)
+    starts, ends = np.flatnonzero(np.diff(stress) == 1), np.flatnonzero(np.diff(stress) == -1)
+    return [(float(rows[a, 1]), float(rows[b - 1, 1]) + 1.0) for a, b in zip(starts, ends, strict=True)]
+
+
+def _into_session(times: np.ndarray, end: float) -> np.ndarray:
+    """Move times that are half a day early, in seconds from the session's start, to where they belong."""
+    later = times + _HALF_DAY
+    early = (times < -_SLACK) & (later >= -_SLACK) & (later <= end + _SLACK)
+    return np.where(early, later, times)
+
+
+def task_intervals(
+    session: Session, labels: Sequence[Interval] | None, name: str
+) -> tuple[tuple[Interval, ...], list[LeftOut]]:
+    """Return when the three tasks were, from labels where they serve, else from the button presses.
+
+    Parameters
+    ----------
+    session : Session
+        With the tags.
+    labels : sequence of (start, end), optional
+        Unix times of the runs of label 1; None where the table of labels lacks the participant.
+    name : str
+        Whose session it is, for messages.
+
+    Returns
+    -------
+    intervals : tuple of (start, end)
+        Of Stroop, interview and hyperventilation, in seconds from the session's start.
+    notes : list of LeftOut
+        Where labels and button presses disagree, or labels could not be used.
+
+    Raises
+    ------
+    ReadError
+        Neither labels nor tags say when the tasks were.
+    """
+    notes: list[LeftOut] = []
+    tags = _into_session(session.tags, session.end)
+    if labels is not None:
+        runs = _into_session(np.array(labels, dtype=np.float64).reshape(-1, 2) - session.start, session.end)
+        if len(runs) == len(TASKS) and (runs[:, 0] >= -_SLACK).all() and (runs[:, 0] < session.end).all():
+            notes += _disagreement(runs, tags, name)
+            return _pairs(runs), notes
+        spans = ", ".join(f"{start:.0f}-{end:.0f} s" for start, end in runs) or "none"
+        why = f"found runs of label 1 at {spans}; expected three inside the session; the button presses are used"
+        notes.append(LeftOut(f"{name}: processed labels", why))
+    known = _KNOWN.get(round(session.start))
+    if known is not None:
+        return known, notes
+    return _from_tags(tags, name), notes
+
+
+def _pairs(intervals: np.ndarray) -> tuple[Interval, ...]:
+    return tuple((float(start), float(end)) for start, end in intervals)
+
+
+def _disagreement(runs: np.ndarray, tags: np.ndarray, name: str) -> list[LeftOut]:
+    """Compare the labels' transitions with the first six presses."""
+    transitions = runs.ravel()
+    if len(tags) == 0:
+        return []
+    compared = min(len(tags), len(transitions))
+    off = np.flatnonzero(np.abs(tags[:compared] - transitions[:compared]) > _AGREEMENT)
+    if len(off) == 0 and compared == len(transitions):
+        return []
+    which = ", ".join(f"press {i + 1} at {tags[i]:.0f} s (labels: {transitions[i]:.0f} s)" for i in off)
+    why = which or f"{len(tags)} button presses where there should be six or more"
+    return [LeftOut(f"{name}: button presses", f"{why}; they disagree with the labels, which are used")]
+
+
+def _from_tags(tags: np.ndarray, name: str) -> tuple[Interval, ...]:
+    """Return the task intervals from the first six presses, if these can be what they should be."""
+    expected = "six button presses: start and end of Stroop, interview and hyperventilation"
+    advice = "Give the table of labels (Processed_data), or leave this subject out."
+    if len(tags) < 2 * len(TASKS):
+        raise ReadError(name, where="tags", found=f"{len(tags)} button presses", expected=expected, advice=advice)
+    intervals = tags[: 2 * len(TASKS)].reshape(-1, 2)
+    for task, (start, end) in zip(TASKS, intervals, strict=True):
+        shortest, longest = _BELIEVABLE[task]
+        if not shortest <= end - start <= longest:
+            raise ReadError(
+                name,
+                where="tags",
+                found=f"{task} from {start:.0f} to {end:.0f} s by the button presses",
+                expected=f"{expected}; {task} lasts {shortest} to {longest} s",
+                advice=advice,
+            )
+    if (np.diff(intervals.ravel()) <= 0).any():
+        found = "button presses at " + ", ".join(f"{tag:.0f}" for tag in intervals.ravel()) + " s"
+        raise ReadError(name, where="tags", found=found, expected=f"{expected}, one after the other", advice=advice)
+    return _pairs(intervals)
+
+
+def _common_end(signals: Mapping[str, Signal], name: str) -> tuple[float, list[LeftOut]]:
+    """Return where the shortest sensor ends; one that stopped long before the others does not count, but is named."""
+    longest = max(signal.end for signal in signals.values())
+    early = {m: signal.end for m, signal in signals.items() if signal.end < longest - _EARLY_END}
+    notes = [
+        LeftOut(f"{name}: {modality}", f"stops at {end:.0f} s of {longest:.0f} s; nothing is there after that")
+        for modality, end in early.items()
+    ]
+    return min(signal.end for m, signal in signals.items() if m not in early), notes
+
+
+def _schedule(intervals: Sequence[Interval], end: float) -> list[Event]:
+    """Return the tasks with a ``rest`` before, between and after them."""
+    events: list[Event] = []
+    free = 0.0
+    for task, (start, stop) in zip(TASKS, intervals, strict=True):
+        events += [Event("rest", free, start), Event(task, start, stop)]
+        free = stop
+    return [*events, Event("rest", free, end)]
+
+
+def _read_subject(folder: Path, root: Path, subject: str, labels: Sequence[Interval] | None, trim: float) -> Recording:
+    session = load_session(folder, root=root)
+    intervals, notes = task_intervals(session, labels, str(folder))
+    shortest, early = _common_end(session.signals, str(folder))
+    start, end = trim, shortest - trim
+    if end <= start:
+        found = f"{shortest:.0f} s of samples"
+        raise ReadError(folder, found=found, expected=f"more than twice the trim of {trim:g} s")
+    schedule = _schedule(intervals, shortest)
+    events = clip_events(schedule, start, end)
+    cut_short = [event for event in schedule if event.name != "rest" and event.end > end]
+    if cut_short:
+        what = ", ".join(f"{event.name} until {event.end:.0f} s" for event in cut_short)
+        notes.append(LeftOut(f"{folder}: tasks", f"{what}, but the samples used end at {end:.0f} s; cut there"))
+    return Recording(
+        subject=subject,
+        signals={name: cut_signal(signal, start, end) for name, signal in session.signals.items()},
+        events=tuple(events),
+        traces={name: cut_trace(trace, start, end) for name, trace in session.traces.items()},
+        notes=(*session.notes, *notes, *early),
+    )
+
+
+@dataset(
+    "stress-predict",
+    info=DatasetInfo(
+        title="Stress-Predict: wristband through Stroop, interview and hyperventilation, with rest between",
+        modalities=("acc", "bvp", "eda", "temp"),
+        subjects=35,
+        licence="MIT",
+        citation="Iqbal et al., Stress Monitoring Using Wearable Sensors, Sensors 22(21):8135, 2022",
+        url="https://github.com/italha-d/Stress-Predict-Dataset",
+        access="open",
+        checked="the real files of subjects S01 to S25",
+    ),
+)
+def stress_predict(
+    root: Path | None,
+    *,
+    subjects: Sequence[str | int] | None = None,
+    trim: float = 30.0,
+) -> Corpus:
+    """Stress-Predict: E4 wristband signals with events ``rest``, ``stroop``, ``interview`` and ``hyperventilation``.
+
+    One recording per subject with `acc` (32 Hz), `bvp` (64 Hz), `eda` and `temp` (4 Hz), cut to the shortest sensor,
+    and the device's own heart rate and beat intervals as traces ``hr`` and ``ibi``. Everyone follows one schedule: time
+    alone reaches a balanced accuracy of 0.885, so let no model see time.
+
+    Parameters
+    ----------
+    root : Path, optional
+        The folder with ``Raw_data`` and ``Processed_data``; by default where it is fetched to.
+    subjects : sequence of str or int, optional
+        Only these: ``S07``, ``7``.
+    trim : float
+        Seconds left out at both ends of each session; the first EDA sample is always 0.
+
+    Returns
+    -------
+    Corpus
+
+    Raises
+    ------
+    DataError
+        `root` does not exist, or a subject asked for is not there.
+    ReadError
+        `root` is not laid out as published.
+    """
+    root = locate("stress-predict", root)
+    raw = _raw_folder(root)
+    folders = {} if raw is None else {_spelling(c.name): c for c in visible(raw) if _number(c.name) is not None}
+    if raw is None or not folders:
+        raise ReadError(root, found="no Raw_data/S01, S02, ...", expected="the Stress-Predict folder as published")
+    labels, left_out = _labels_beside(raw, root)
+    sources = []
+    for subject in chosen(sorted(folders), subjects, _spelling):
+        folder = folders[subject]
+        if not is_inside(folder, root):
+            why = "a link that leads out of the data set's folder is not followed"
+            left_out.append(LeftOut(str(folder), why))
+            continue
+        own = labels.get(_number(subject) or 0)
+        sources.append(
+            Source(
+                subject=subject,
+                read=partial(_read_subject, folder, root, subject, own, trim),
+                files=session_files(folder, root),
+                options={"labels": own, "trim": trim},
+                modules=("limbeck.datasets.stress_predict", *MODULES),
+            )
+        )
+    return Corpus("stress-predict", tuple(sources), left_out)
+
+
+def _labels_beside(raw: Path, root: Path) -> tuple[dict[int, list[Interval]], list[LeftOut]]:
+    """Read the labels that belong to a folder of subjects; without them the button presses have to serve."""
+    file = raw.parent / _LABELS
+    if raw == root:
+        root = raw.parent
+    try:
+        if not is_inside(file, root):
+            raise ReadError(file, found="a link that leads out of the data set's folder", expected="a file in it")
+        return read_labels(file)
+    except ReadError as error:
+        return {}, [LeftOut(str(file), f"{error} The button presses are used instead.")]

@@ -1,0 +1,25 @@
+"""Evaluation: from the table of predictions to a verdict.
+
+To *evaluate* here means: score each arm on each subject (:mod:`~limbeck.evaluation.tables`), test the differences with
+the subject as the unit (:mod:`~limbeck.evaluation.statistics`), and say in words whether teaching helped
+(:mod:`~limbeck.evaluation.verdicts`). The entry point is :func:`judge`; it needs nothing but the table, so any run can
+be judged again at any later time. :func:`baselines` adds to the table the arms that read no sensor.
+"""
+
+from limbeck.evaluation.baselines import baselines
+from limbeck.evaluation.gap import gap_closed
+from limbeck.evaluation.judgement import ArmScore, Comparison, Difference, GapClosed, Interval, Judgement, Verdict
+from limbeck.evaluation.verdicts import judge
+
+__all__ = [
+    "ArmScore",
+    "Comparison",
+    "Difference",
+    "GapClosed",
+    "Interval",
+    "Judgement",
+    "Verdict",
+    "baselines",
+    "gap_closed",
+    "judge",
+]

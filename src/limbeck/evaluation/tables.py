@@ -1,0 +1,307 @@
+"""From the long table of predictions to scores: per subject, pooled, by window or by trial.
+
+The table has one row per test window, arm, repetition and seed: ``variant arm subject session trial window start
+condition fold repetition seed truth prediction`` and, for classes, the probabilities ``p0 .. p{K-1}``. Everything is
+computed over whole columns of integer codes: a study of 22 subjects, 30 repetitions and 10 arms has a million rows.
+
+A subject is scored per repetition and seed, and these scores are averaged. A subject whose windows lack a class is
+scored on the classes that are there: balanced accuracy is then the mean recall of those, and AUC, kappa and MCC are
+undefined (NaN) where a single class is left; `subjects_lacking_classes` names them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from limbeck.errors import DataError
+from limbeck.metrics import METRICS, confusion_matrix, grouped_auc, grouped_trace_scores
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "check_predictions",
+    "class_count",
+    "coverage",
+    "mean_confusion",
+    "natural_order",
+    "pooled_scores",
+    "probability_columns",
+    "subject_scores",
+    "subjects_lacking_classes",
+    "to_trials",
+]
+
+DRAW = ("repetition", "seed")
+"""What is averaged over."""
+
+COLUMNS = (
+    "variant",
+    "arm",
+    "subject",
+    "session",
+    "trial",
+    "window",
+    "condition",
+    "repetition",
+    "seed",
+    "truth",
+    "prediction",
+)
+"""What every table of predictions must have to be judged."""
+
+
+def check_predictions(predictions: pd.DataFrame) -> None:
+    """Refuse a table of predictions that cannot be scored.
+
+    Raises
+    ------
+    DataError
+        When columns are missing, the table is empty, or a truth or prediction has no value.
+    """
+    missing = [name for name in COLUMNS if name not in predictions.columns]
+    if missing:
+        raise DataError(f"The table of predictions lacks the columns {missing}; found {list(predictions.columns)}.")
+    if not len(predictions):
+        raise DataError("The table of predictions is empty; no test window was predicted. Run the study first.")
+    for name in ("truth", "prediction"):
+        empty = predictions[name].isna().to_numpy()
+        if empty.any():
+            arms = sorted(predictions.loc[empty, "arm"].astype(str).unique())
+            raise DataError(
+                f"{int(empty.sum())} rows of the table of predictions have no {name} (arms {arms}); expected a value "
+                "in every row. A prediction without a value comes from a training that diverged; lower its learning "
+                "rate."
+            )
+
+
+def probability_columns(predictions: pd.DataFrame) -> list[str]:
+    """Return the columns ``p0, p1, ...`` of a table of predictions, in the order of classes."""
+    names = [str(name) for name in predictions.columns if re.fullmatch(r"p\d+", str(name))]
+    return sorted(names, key=lambda name: int(name[1:]))
+
+
+def class_count(predictions: pd.DataFrame, classes: Sequence[str] = ()) -> int:
+    """Return the number of classes: from their names, else from the probabilities, else from the codes."""
+    if classes:
+        return len(classes)
+    columns = probability_columns(predictions)
+    return len(columns) or int(predictions[["truth", "prediction"]].to_numpy().max()) + 1
+
+
+def natural_order(names: Sequence[str]) -> list[str]:
+    """Sort names with their numbers as numbers: S2 before S10."""
+    return sorted(names, key=lambda name: [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)])
+
+
+def _group(frame: pd.DataFrame, keys: Sequence[str]) -> tuple[np.ndarray, pd.DataFrame]:
+    """Give a number to the combinations of some columns, in the order of their first row.
+
+    Returns
+    -------
+    ndarray of shape (n_rows,), int64
+        The number of each row's combination.
+    pandas.DataFrame
+        The combinations, a row per number.
+    """
+    import pandas as pd
+
+    code = np.zeros(len(frame), np.int64)
+    for key in keys:
+        part, values = pd.factorize(frame[key])
+        # Numbered anew at each step, so that the product never leaves 64 bits.
+        code, _ = pd.factorize(code * max(len(values), 1) + part)
+    _, first = np.unique(code, return_index=True)
+    return code.astype(np.int64), frame[list(keys)].iloc[first].reset_index(drop=True)
+
+
+def _score_groups(
+    frame: pd.DataFrame, group: np.ndarray, n_groups: int, *, kind: str, n_classes: int
+) -> dict[str, np.ndarray]:
+    """Score the samples of each group by every metric of a kind."""
+    truth, prediction = frame["truth"].to_numpy(), frame["prediction"].to_numpy()
+    if kind == "trace":
+        return grouped_trace_scores(truth, prediction, group, n_groups)
+    confusion = confusion_matrix(truth, prediction, n_classes, group=group, n_groups=n_groups)
+    scores = {
+        name: metric.of_confusion(confusion)
+        for name, metric in METRICS.items()
+        if metric.kind == "class" and metric.of_confusion is not None
+    }
+    columns = probability_columns(frame)
+    if columns:
+        scores["auc"] = grouped_auc(truth, frame[columns].to_numpy(), group, n_groups)
+    else:
+        scores["auc"] = np.full(n_groups, np.nan)
+    return scores
+
+
+def _average_draws(keys: pd.DataFrame, scores: dict[str, np.ndarray], by: list[str]) -> pd.DataFrame:
+    """Average scores over repetitions and seeds; a draw without a score leaves the average without one."""
+    import pandas as pd
+
+    code, rows = _group(keys, by)
+    count = np.bincount(code, minlength=len(rows))
+    means = {name: np.bincount(code, weights=values, minlength=len(rows)) / count for name, values in scores.items()}
+    return pd.DataFrame(means, index=pd.MultiIndex.from_frame(rows.astype(str)))
+
+
+def subject_scores(predictions: pd.DataFrame, *, kind: str = "class", n_classes: int | None = None) -> pd.DataFrame:
+    """Score every arm on every subject.
+
+    Parameters
+    ----------
+    predictions : pandas.DataFrame
+        The table of predictions, by window or by trial.
+    kind : str
+        ``class`` or ``trace``.
+    n_classes : int, optional
+        By default as :func:`class_count` finds.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Index ``variant, arm, subject`` in the order of their first rows, one column per metric of the kind; each the
+        mean over repetitions and seeds.
+    """
+    by = ["variant", "arm", "subject"]
+    return _scores(predictions, by, kind=kind, n_classes=n_classes)
+
+
+def pooled_scores(predictions: pd.DataFrame, *, kind: str = "class", n_classes: int | None = None) -> pd.DataFrame:
+    """Score every arm on the samples of all subjects together, per repetition and seed, and average these.
+
+    Arguments as in :func:`subject_scores`; the index is ``variant, arm``.
+    """
+    return _scores(predictions, ["variant", "arm"], kind=kind, n_classes=n_classes)
+
+
+def _scores(predictions: pd.DataFrame, by: list[str], *, kind: str, n_classes: int | None) -> pd.DataFrame:
+    k = 0 if kind == "trace" else n_classes or class_count(predictions)
+    group, keys = _group(predictions, [*by, *DRAW])
+    return _average_draws(keys, _score_groups(predictions, group, len(keys), kind=kind, n_classes=k), by)
+
+
+def mean_confusion(predictions: pd.DataFrame, n_classes: int) -> dict[tuple[str, str], np.ndarray]:
+    """Return the confusion matrix of each variant and arm over all subjects, averaged over repetitions and seeds.
+
+    Returns
+    -------
+    dict of (variant, arm) to ndarray of shape (n_classes, n_classes), float64
+        Samples by truth (row) and prediction (column).
+    """
+    group, keys = _group(predictions, ["variant", "arm", *DRAW])
+    counts = confusion_matrix(
+        predictions["truth"].to_numpy(),
+        predictions["prediction"].to_numpy(),
+        n_classes,
+        group=group,
+        n_groups=len(keys),
+    )
+    code, arms = _group(keys, ["variant", "arm"])
+    return {
+        (str(variant), str(arm)): counts[code == number].mean(0)
+        for number, (variant, arm) in enumerate(arms.itertuples(index=False))
+    }
+
+
+def to_trials(predictions: pd.DataFrame, *, kind: str = "class") -> pd.DataFrame:
+    """Aggregate windows to trials: the mean of the probabilities, or of the trace.
+
+    A trial is what a subject did in one recording under one condition: ``(subject, session, trial, condition)``.
+
+    Parameters
+    ----------
+    predictions : pandas.DataFrame
+        The table of predictions by window.
+    kind : str
+        ``class`` or ``trace``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row per trial, arm, repetition and seed, with the columns of `predictions` but ``start``; ``window`` is the
+        first window of the trial.
+
+    Raises
+    ------
+    DataError
+        When classes come without probabilities, or the windows of a trial have different truths.
+    """
+    import pandas as pd
+
+    keys = ["variant", "arm", "subject", "session", "trial", "condition", *DRAW]
+    group, rows = _group(predictions, keys)
+    size = np.bincount(group, minlength=len(rows))
+
+    def mean(column: str) -> np.ndarray:
+        return np.bincount(group, weights=predictions[column].to_numpy(float), minlength=len(rows)) / size
+
+    _, first = np.unique(group, return_index=True)
+    rows["window"] = predictions["window"].to_numpy()[first]
+    if "fold" in predictions.columns:
+        rows["fold"] = predictions["fold"].to_numpy()[first]
+    if kind == "trace":
+        return rows.assign(truth=mean("truth"), prediction=mean("prediction"))
+    truth = predictions["truth"].to_numpy()
+    rows["truth"] = truth[first]
+    _check_one_truth(predictions, rows, truth[first][group] != truth)
+    columns = probability_columns(predictions)
+    if not columns:
+        raise DataError(
+            "Judging by trial averages the probabilities of its windows, but the table of predictions has no columns "
+            "p0, p1, ...; judge by window instead."
+        )
+    probabilities = np.column_stack([mean(column) for column in columns])
+    rows["prediction"] = probabilities.argmax(1)
+    return pd.concat([rows, pd.DataFrame(probabilities, columns=columns)], axis=1)
+
+
+def _check_one_truth(predictions: pd.DataFrame, rows: pd.DataFrame, differs: np.ndarray) -> None:
+    if not differs.any():
+        return
+    row = predictions.iloc[int(differs.argmax())]
+    raise DataError(
+        f"Judging by trial needs one target per trial, but the windows of subject '{row['subject']}', session "
+        f"'{row['session']}', trial '{row['trial']}', condition '{row['condition']}' have several; judge by window "
+        "instead."
+    )
+
+
+def coverage(predictions: pd.DataFrame, keys: Sequence[str]) -> tuple[dict[str, np.ndarray], pd.DataFrame]:
+    """Say which arm has which combinations of some columns; for the predictions of one variant.
+
+    Parameters
+    ----------
+    predictions : pandas.DataFrame
+        The table of predictions.
+    keys : sequence of str
+        ``("subject", "window")``: what was tested; ``("repetition", "seed")``: in which draws.
+
+    Returns
+    -------
+    dict of str to ndarray of shape (n_combinations,), bool
+        By arm.
+    pandas.DataFrame
+        The combinations.
+    """
+    import pandas as pd
+
+    code, combinations = _group(predictions, keys)
+    arm, names = pd.factorize(predictions["arm"])
+    seen = np.zeros((len(names), len(combinations)), bool)
+    seen[arm, code] = True
+    return {str(name): seen[number] for number, name in enumerate(names)}, combinations
+
+
+def subjects_lacking_classes(predictions: pd.DataFrame, n_classes: int) -> dict[str, list[int]]:
+    """Return the subjects whose test windows lack a class, with the codes of the classes they lack."""
+    code, subjects = _group(predictions, ["subject"])
+    present = np.zeros((len(subjects), n_classes), bool)
+    present[code, predictions["truth"].to_numpy(np.int64)] = True
+    names = subjects["subject"].astype(str).tolist()
+    return {name: np.flatnonzero(~row).tolist() for name, row in zip(names, present, strict=True) if not row.all()}

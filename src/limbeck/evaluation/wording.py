@@ -1,0 +1,172 @@
+"""Verdicts and warnings in plain words, with their figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from limbeck.evaluation.judgement import Difference, Interval
+from limbeck.metrics import Metric
+
+__all__ = [
+    "REQUIRED_CREDIT",
+    "below_baseline_warning",
+    "clock_warning",
+    "format_amount",
+    "format_interval",
+    "format_p",
+    "lacking_classes_warning",
+    "too_few_subjects_warning",
+    "verdict_sentence",
+]
+
+REQUIRED_CREDIT = ("own_input", "scrambled")
+"""The credit controls without which nothing can be claimed; alone is always a bar."""
+
+
+def format_amount(value: float, metric: Metric) -> str:
+    """Write a difference: in points for shares, else as it is."""
+    return f"{100 * value:.1f} points" if metric.in_points else f"{value:.3f}"
+
+
+def format_interval(gain: Interval, metric: Metric) -> str:
+    """Write the limits of an interval of a difference."""
+    scale, digits = (100, 1) if metric.in_points else (1, 3)
+    return f"[{scale * gain.low:.{digits}f}, {scale * gain.high:.{digits}f}]"
+
+
+def format_p(p: float) -> str:
+    """Write a p-value as ``p = 0.012``."""
+    return "p < 0.001" if p < 0.001 else f"p = {min(p, 1.0):.3f}"
+
+
+def _list(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def verdict_sentence(
+    credit: Sequence[Difference],
+    *,
+    metric: Metric,
+    alpha: float,
+    claim: bool,
+    p_claim: float,
+    p_claim_holm: float,
+    n_claims: int,
+    smallest_gain: float,
+) -> str:
+    """Say in words what the credit differences of one comparison show.
+
+    Parameters
+    ----------
+    credit : sequence of Difference
+        The first is that against alone.
+    metric : Metric
+        What was scored.
+    alpha : float
+        The level of the tests.
+    claim : bool
+        Whether teaching is claimed to have helped.
+    p_claim, p_claim_holm : float
+        As in :class:`limbeck.evaluation.judgement.Verdict`.
+    n_claims : int
+        How many claims Holm corrected for.
+    smallest_gain : float
+        As in :class:`limbeck.evaluation.judgement.Verdict`.
+    """
+    over_alone, controls = credit[0], credit[1:]
+    gain = over_alone.gain
+    taught, alone = over_alone.arm, over_alone.other
+    beats = f"{taught} beats {alone} by {format_amount(gain.estimate, metric)} {format_interval(gain, metric)}"
+    claims = f"{n_claims} claim{'s' if n_claims != 1 else ''}"
+    if claim:
+        return f"Teaching helped: {beats} and every credit control ({format_p(p_claim_holm)} after Holm over {claims})."
+    if over_alone.p_sign_flip > alpha:
+        return _no_evidence(over_alone, metric, smallest_gain)
+    if gain.estimate <= 0:
+        return (
+            f"Teaching hurt: {taught} falls behind {alone} by {format_amount(-gain.estimate, metric)} "
+            f"{format_interval(_mirrored(gain), metric)} ({format_p(over_alone.p_sign_flip)})."
+        )
+    unbeaten = [d.kind for d in controls if d.gain.estimate <= 0 or d.p_sign_flip > alpha]
+    if unbeaten:
+        return f"{_capital(beats)}, but not {_list(unbeaten)}: {_why_no_credit(unbeaten)}."
+    missing = [kind for kind in REQUIRED_CREDIT if kind not in {d.kind for d in controls}]
+    if missing:
+        return (
+            f"{_capital(beats)} ({format_p(over_alone.p_sign_flip)}), but the credit controls {_list(missing)} were "
+            "not run: what the gain comes from is open, and nothing is claimed."
+        )
+    return (
+        f"{_capital(beats)} and every credit control ({format_p(p_claim)}), but not after Holm over {claims} "
+        f"({format_p(p_claim_holm)}): nothing is claimed."
+    )
+
+
+def _no_evidence(over_alone: Difference, metric: Metric, smallest_gain: float) -> str:
+    gain, n = over_alone.gain, over_alone.n_subjects
+    shown = (
+        f"the smallest gain these {n} subjects could show is {format_amount(smallest_gain, metric)}"
+        if np.isfinite(smallest_gain)
+        else f"{n} subjects are too few to show any gain at this level"
+    )
+    sign = "+" if gain.estimate >= 0 else ""
+    return (
+        f"No evidence that teaching helped: {over_alone.arm} against {over_alone.other} is "
+        f"{sign}{format_amount(gain.estimate, metric)} {format_interval(gain, metric)} "
+        f"({format_p(over_alone.p_sign_flip)}); {shown}."
+    )
+
+
+def _mirrored(gain: Interval) -> Interval:
+    return Interval(-gain.estimate, -gain.high, -gain.low)
+
+
+def _capital(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]
+
+
+def _why_no_credit(unbeaten: Sequence[str]) -> str:
+    if "own_input" in unbeaten:
+        return "the gain cannot be credited to the privileged sensors"
+    if "scrambled" in unbeaten:
+        return "the gain cannot be credited to what the teacher knows of each window"
+    return "the gain cannot be credited to the teaching"
+
+
+def clock_warning(clock: str, score: float, beaten: Mapping[str, float], metric: Metric) -> str:
+    """Say that a predictor that knows only the schedule scores above arms that read sensors."""
+    arms = _list([f"{arm} ({value:.2f})" for arm, value in beaten.items()])
+    return (
+        f"The clock alone ({clock}) scores {score:.2f} ({metric.label}), better than {arms}: everyone follows one "
+        "schedule, so the time says more about the target than these sensors do. A high score on these data is no "
+        "proof of reading physiology."
+    )
+
+
+def below_baseline_warning(arm: str, score: float, baseline: str, baseline_score: float, metric: Metric) -> str:
+    """Say that an arm scores worse than a dummy that knows no signal."""
+    return (
+        f"{_capital(arm)} scores {score:.3f} ({metric.label}), worse than {baseline} ({baseline_score:.3f}), which "
+        "knows no signal; gains over it mean little."
+    )
+
+
+def too_few_subjects_warning(n_subjects: int, smallest_p: float, alpha: float, n_claims: int) -> str:
+    """Say that no claim can be made with so few subjects."""
+    after = f", which Holm over {n_claims} claims makes {min(1.0, n_claims * smallest_p):.3g}" if n_claims > 1 else ""
+    return (
+        f"With {n_subjects} subjects the sign-flip test cannot give a p-value below {smallest_p:.3g}{after}: no claim "
+        f"can be made at {100 * alpha:g} %."
+    )
+
+
+def lacking_classes_warning(lacking: Mapping[str, Sequence[str]]) -> str:
+    """Say which subjects lack a class in their test windows."""
+    shown = [f"{subject} (no {_list(list(names))})" for subject, names in list(lacking.items())[:8]]
+    more = f" and {len(lacking) - 8} more" if len(lacking) > 8 else ""
+    return (
+        f"{len(lacking)} subject{'s lack' if len(lacking) != 1 else ' lacks'} a class: {', '.join(shown)}{more}. Their "
+        "balanced accuracy is the mean recall of the classes they have, for which 1 / classes is not the chance level."
+    )

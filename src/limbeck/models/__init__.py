@@ -1,0 +1,23 @@
+"""Models: networks under one contract, found by name.
+
+A *model* is an ``nn.Module`` that takes a dict of modality tensors and returns :class:`Outputs`. It is built from the
+shapes of the windows, so one definition serves every data set::
+
+    network = build("fusion_cnn", {"eda": InputShape(1, 240, 4.0), "bvp": InputShape(1, 3840, 64.0)}, n_outputs=2)
+    outputs = network({"eda": eda, "bvp": bvp})   # outputs.prediction: (batch, n_outputs)
+"""
+
+from limbeck.models import fusion_cnn, linear, mlp, student_cnn  # noqa: F401  (their import registers them)
+from limbeck.models.contract import MODELS, InputShape, Outputs, build, count_multiply_adds, count_parameters, dry_run
+from limbeck.models.layers import Dropout
+
+__all__ = [
+    "MODELS",
+    "Dropout",
+    "InputShape",
+    "Outputs",
+    "build",
+    "count_multiply_adds",
+    "count_parameters",
+    "dry_run",
+]

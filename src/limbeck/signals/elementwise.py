@@ -1,0 +1,57 @@
+"""Steps that change samples one by one, or the channels of one sample together: clip, log, magnitude, demean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from limbeck.signals.pipeline import step
+
+__all__ = ["clip", "demean", "log", "magnitude"]
+
+
+def _check_limits(low: float, high: float) -> Iterator[str]:
+    if not low < high:
+        yield f"low must be below high, found {low} and {high}"
+
+
+def _check_floor(floor: float) -> Iterator[str]:
+    if floor <= 0:
+        yield f"floor must be above 0, found {floor}"
+
+
+@step("clip", runs="recording", causal=True, check=_check_limits)
+def clip(x: np.ndarray, rate: float, low: float, high: float) -> np.ndarray:
+    """Limit samples to ``[low, high]`` in the signal's unit; missing samples stay missing."""
+    return np.clip(x, low, high)
+
+
+@step("log", runs="recording", causal=True, check=_check_floor, new_unit=lambda unit: f"ln({unit})")
+def log(x: np.ndarray, rate: float, floor: float = 1e-3) -> np.ndarray:
+    """Take the natural logarithm; samples below `floor` (in the signal's unit) are raised to it first."""
+    return np.log(np.maximum(x, floor))
+
+
+@step("magnitude", runs="recording", causal=True, new_channels=lambda channels: ("magnitude",))
+def magnitude(x: np.ndarray, rate: float) -> np.ndarray:
+    """Combine the channels into the length of their vector: the acceleration of a three-axis sensor.
+
+    Parameters
+    ----------
+    x : ndarray of shape (..., n_channels, n_times)
+    rate : float
+        Hz; not used.
+
+    Returns
+    -------
+    ndarray of shape (..., 1, n_times)
+        Missing where any channel is.
+    """
+    return np.sqrt(np.square(x).sum(axis=-2, keepdims=True))
+
+
+@step("demean", runs="window", causal=True)
+def demean(x: np.ndarray, rate: float) -> np.ndarray:
+    """Take each channel's mean over the window off it."""
+    return x - x.mean(axis=-1, keepdims=True, dtype=np.float64).astype(x.dtype)

@@ -1,0 +1,495 @@
+"""The plan: windows cut, folds made, every stage resolved, keyed and sized, before anything is trained.
+
+A stage's key hashes its resolved definition, its data and what it stands on, so two studies that share a teacher train it
+once, and a run that was killed goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.metadata
+import json
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+import xarray as xr
+
+from limbeck import __version__, datasets
+from limbeck import windows as windows_room
+from limbeck.errors import DataError, StudyError, did_you_mean
+from limbeck.models import MODELS, build, count_parameters, dry_run
+from limbeck.models.contract import InputShape, input_mistakes
+from limbeck.protocols import Fold, crossfit_groups
+from limbeck.recording import LeftOut
+from limbeck.study.graph import Node, ancestors, build_graph, levels
+from limbeck.study.schema import Study, Variant
+from limbeck.study.store import Store, write_atomically, write_json
+from limbeck.study.tasks import REFIT, MemberId, Task, folds_of, make_criterion, make_network
+from limbeck.targets import Target
+from limbeck.training import Ensemble, Member, Settings, Taught, WindowTensors, fit
+from limbeck.training.loop import steps_per_epoch
+from limbeck.training.scalers import too_short
+from limbeck.training.tensors import input_shapes
+
+__all__ = ["Estimate", "Plan", "PlannedStage", "VariantPlan", "make_plan"]
+
+WORKER_MEMORY = 450e6
+"""What a worker process takes before it holds any data: mostly PyTorch."""
+
+TIMED_STEPS = 3
+"""Steps that are timed per choice of backend, after one that is not."""
+
+_CODE = ("limbeck.models", "limbeck.distillation", "limbeck.training", "limbeck.protocols", "limbeck.study.tasks")
+
+
+@dataclass(frozen=True)
+class PlannedStage:
+    """A node with its key and how its members are grouped.
+
+    Parameters
+    ----------
+    node : Node
+        What is trained.
+    key : str
+        In the store.
+    backend : str
+        Of its ensembles.
+    groups : tuple of tuple of MemberId
+        The members of each task.
+    parameters : int
+        Of the network as it is deployed.
+    seconds_per_step : float
+        Of one member, as timed.
+    """
+
+    node: Node
+    key: str
+    backend: str
+    groups: tuple[tuple[MemberId, ...], ...]
+    parameters: int
+    seconds_per_step: float
+
+
+@dataclass(frozen=True)
+class VariantPlan:
+    """The plan of one variant of a study."""
+
+    label: str
+    variant: Variant
+    windows: Path
+    dataset: xr.Dataset
+    table: pd.DataFrame
+    folds: list[Fold]
+    stages: dict[str, PlannedStage]
+    left_out: tuple[LeftOut, ...]
+    warnings: tuple[str, ...]
+    n_subjects: int
+
+    def task(self, name: str, group: int | str, store: Store, epochs: int | None = None) -> Task:
+        """Return one task of a stage."""
+        planned = self.stages[name]
+        refit = group == "refit"
+
+        def groups_of(other: str) -> tuple[int | str, ...]:
+            return ("refit",) if refit else tuple(range(len(self.stages[other].groups)))
+
+        return Task(
+            variant=self.variant,
+            node=planned.node,
+            key=planned.key,
+            group=group,
+            members=(REFIT,) if refit else planned.groups[int(group)],
+            backend="looped" if refit else planned.backend,
+            keys={other: (self.stages[other].key, groups_of(other)) for other in planned.node.needs},
+            windows=self.windows,
+            store=store.root,
+            epochs=epochs,
+        )
+
+    def refit_stages(self) -> list[str]:
+        """Return the stages that the refit of the deployed one needs, in order."""
+        if self.variant.refit is None:
+            return []
+        return ancestors({name: planned.node for name, planned in self.stages.items()}, self.variant.deployed)
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run will take, at most."""
+
+    seconds: float
+    memory: float
+    disk: float
+    tasks: int
+    done: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The plans of all variants of a study."""
+
+    study: Study
+    out: Path
+    store: Store
+    variants: tuple[VariantPlan, ...]
+
+    def levels(self) -> list[list[Task]]:
+        """Return the tasks level by level; a stage that several variants share stands there once."""
+        result: list[list[Task]] = []
+        seen: set[str] = set()
+        for plan in self.variants:
+            for depth, names in enumerate(levels({name: planned.node for name, planned in plan.stages.items()})):
+                while len(result) <= depth:
+                    result.append([])
+                for name in names:
+                    if plan.stages[name].key not in seen:
+                        seen.add(plan.stages[name].key)
+                        groups = range(len(plan.stages[name].groups))
+                        result[depth] += [plan.task(name, group, self.store) for group in groups]
+        return result
+
+    def estimate(self, jobs: int) -> Estimate:
+        """Estimate time, memory and disk of a run with so many processes."""
+        work = tasks = done = 0.0
+        disk, data = 0.0, 0.0
+        seen: set[str] = set()
+        for plan in self.variants:
+            n_windows = plan.dataset.sizes["window"]
+            data = max(data, float(sum(v.nbytes for v in plan.dataset.data_vars.values())))
+            disk += data
+            sizes = {(f.repetition, f.fold): len(f.training) for f in plan.folds}
+            for planned in plan.stages.values():
+                if planned.key in seen:
+                    continue
+                seen.add(planned.key)
+                settings = plan.variant.settings(planned.node.stage)
+                n_members = sum(len(group) for group in planned.groups)
+                disk += 4 * n_members * (planned.parameters + n_windows * 2 * len(planned.node.hands_over))
+                for number, group in enumerate(planned.groups):
+                    tasks += 1
+                    if self.store.has(planned.key, number):
+                        done += 1
+                        continue
+                    steps = sum(steps_per_epoch(sizes[r, f], settings.batch) for r, f, _ in group) * settings.epochs
+                    work += steps * planned.seconds_per_step
+        memory = jobs * (WORKER_MEMORY + 3 * data) + WORKER_MEMORY + data
+        return Estimate(work / jobs, memory, disk, int(tasks), int(done))
+
+
+def make_plan(
+    study: Study, out: Path, *, jobs: int = 1, report: Callable[[str], None] = lambda _: None, progress: Any = None
+) -> Plan:
+    """Read the data of a study, cut its windows, and resolve all of its stages.
+
+    Parameters
+    ----------
+    study : Study
+        What is to be run.
+    out : Path
+        The folder of runs, with the cache and the store.
+    jobs : int
+        Processes for cutting windows.
+    report : callable
+        Called with a line for each thing that is being done.
+    progress : callable or None
+        Handed to :func:`limbeck.windows.cut`.
+
+    Raises
+    ------
+    StudyError
+        With every mistake that only shows against the data: channels, folds, models, features.
+    """
+    store = Store(out / "store")
+    plans, mistakes = [], []
+    for label, variant in study.variants.items():
+        report(f"{label or study.name}: reading {variant.data.corpus} and cutting windows")
+        try:
+            plans.append(_plan_variant(label, variant, out, store, jobs, progress))
+        except StudyError as error:
+            mistakes += [f"{label}: {mistake}" if label else mistake for mistake in error.mistakes]
+        except DataError as error:
+            mistakes.append(f"{label}: {error}" if label else str(error))
+    if mistakes:
+        raise StudyError(list(dict.fromkeys(mistakes)), source=study.name)
+    return Plan(study, out, store, tuple(plans))
+
+
+def _plan_variant(label: str, variant: Variant, out: Path, store: Store, jobs: int, progress: Any) -> VariantPlan:
+    path, dataset, left_out, warnings = _cut(variant, out / "cache", jobs, progress)
+    _refuse_unusable(variant, dataset)
+    table = windows_room.table(dataset)
+    folds = folds_of(table, variant.protocol)
+    members = [(f.repetition, f.fold, seed) for f in folds for seed in variant.protocol.seeds]
+    nodes = build_graph(variant)
+    shapes = {name: _shapes(dataset, node.stage.inputs) for name, node in nodes.items()}
+    n_outputs = _n_outputs(dataset)
+    mistakes = _node_mistakes(nodes, shapes, n_outputs)
+    mistakes += _crossfit_mistakes(variant, nodes, folds, table)
+    if mistakes:
+        raise StudyError(mistakes)
+    stages: dict[str, PlannedStage] = {}
+    timer = _Timer(variant, dataset, folds, members, store.root / "timings.json")
+    for name, node in nodes.items():
+        backend, group, seconds = timer.choose(node, shapes[name])
+        groups = tuple(tuple(members[i : i + group]) for i in range(0, len(members), group))
+        key = _key(variant, node, dataset.attrs["key"], table, folds, backend, groups, stages)
+        network = build(node.stage.model.name, shapes[name], n_outputs, **node.stage.model.options)
+        stages[name] = PlannedStage(node, key, backend, groups, count_parameters(network), seconds)
+    return VariantPlan(
+        label, variant, path, dataset, table, folds, stages, left_out, warnings, int(table["subject"].nunique())
+    )
+
+
+# ---- windows ----------------------------------------------------------------------------------------------------------------
+
+
+def _cut(
+    variant: Variant, cache: Path, jobs: int, progress: Any
+) -> tuple[Path, xr.Dataset, tuple[LeftOut, ...], tuple[str, ...]]:
+    """Cut the windows of a variant, leave out who cannot be normalised, and write the set for the workers."""
+    corpus = datasets.load(variant.data.corpus, variant.data.root, **variant.data.options)
+    calibration = variant.calibration
+    cut = windows_room.cut(
+        corpus,
+        signals=variant.signals,
+        target=Target.parse(variant.target),
+        length=variant.windows.length,
+        hop=variant.windows.hop,
+        calibration=None if calibration is None else windows_room.Calibration(calibration.condition, calibration.seconds),
+        cache=cache,
+        progress=progress,
+        jobs=jobs,
+    )
+    left_out = [LeftOut(**entry) for entry in json.loads(cut.attrs["left_out"])]
+    warnings = []
+    if calibration is not None:
+        cut = cut.assign_attrs(calibration_asked=calibration.seconds)
+        short = too_short(cut)
+        if short and calibration.short == "leave_out":
+            names = np.asarray(cut["subject"].attrs["categories"])[cut["subject"].values]
+            cut = cut.isel(window=np.flatnonzero(~np.isin(names, short)))
+            cut.attrs["key"] = hashlib.sha256((cut.attrs["key"] + repr(sorted(short))).encode()).hexdigest()
+            left_out += [
+                LeftOut(f"subject {s}", f"less than half of {calibration.seconds:g} s of {calibration.condition} to calibrate on")
+                for s in short
+            ]
+        elif short:
+            warnings.append(
+                f"{len(short)} subjects had too little of {calibration.condition} and were scaled by the other subjects' "
+                f"calibration: {', '.join(short)}."
+            )
+    if not cut.sizes["window"]:
+        raise DataError("No window was left; see what was left out: " + "; ".join(entry.why for entry in left_out[:5]))
+    path = cache / "sets" / f"{cut.attrs['key'][:32]}.zarr"
+    if not path.is_dir():
+        write_atomically(path, lambda p: windows_room.save(cut, p))
+    return path, cut, tuple(left_out), tuple(warnings)
+
+
+def _refuse_unusable(variant: Variant, dataset: xr.Dataset) -> None:
+    """Refuse windows that lack a modality where the model does not declare that it can do without."""
+    mistakes = []
+    names = np.asarray(dataset["subject"].attrs["categories"])
+    for stage_name, stage in variant.stages.items():
+        if getattr(MODELS[stage.model.name], "missing_modalities", False):
+            continue
+        for modality in stage.inputs:
+            if modality not in dataset:
+                mistakes.append(f"stages.{stage_name}.inputs: no recording has the modality '{modality}'.")
+                continue
+            present = dataset[f"{modality}_present"].values.astype(bool)
+            if not present.all():
+                lacking = sorted(set(names[dataset["subject"].values[~present]].tolist()))
+                mistakes.append(
+                    f"stages.{stage_name}: {len(lacking)} subjects lack {modality} ({', '.join(lacking[:8])}), and the model "
+                    f"'{stage.model.name}' does not take missing modalities; leave these subjects out (data.options) or "
+                    "the modality."
+                )
+    if mistakes:
+        raise StudyError(mistakes)
+
+
+def _shapes(dataset: xr.Dataset, inputs: Mapping[str, list[str] | None]) -> dict[str, InputShape]:
+    return input_shapes(windows_room.view(dataset, dict(inputs)), list(inputs))
+
+
+def _n_outputs(dataset: xr.Dataset) -> int:
+    return len(dataset["target"].attrs["classes"]) if dataset["target"].attrs["kind"] == "class" else 1
+
+
+# ---- stages -----------------------------------------------------------------------------------------------------------------
+
+
+def _node_mistakes(
+    nodes: Mapping[str, Node], shapes: Mapping[str, Mapping[str, InputShape]], n_outputs: int
+) -> list[str]:
+    """Return what is wrong with models and features, now that the shapes are known."""
+    mistakes = []
+    features: dict[str, dict[str, Any]] = {}
+    for name, node in nodes.items():
+        model = node.stage.model
+        found = input_mistakes(model.name, shapes[name])
+        mistakes += [f"stages.{name}: {mistake}" for mistake in found]
+        if not found:
+            network = build(model.name, shapes[name], n_outputs, **model.options)
+            features[name] = dry_run(network, shapes[name]).features
+    for name, node in nodes.items():
+        for loss, options in node.stage.losses.items():
+            if loss != "hint":
+                continue
+            for side, owner in (("student", name), ("teacher", node.teacher)):
+                has = features.get(owner or "", {})
+                if owner in features and options[side] not in has:
+                    hint = did_you_mean(str(options[side]), has) or " The model has no named features."
+                    mistakes.append(f"stages.{name}.loss.hint.{side}: '{owner}' has no feature '{options[side]}'.{hint}")
+    return mistakes
+
+
+def _crossfit_mistakes(
+    variant: Variant, nodes: Mapping[str, Node], folds: Sequence[Fold], table: pd.DataFrame
+) -> list[str]:
+    counts = {len(node.cross_teachers) for node in nodes.values() if node.cross_teachers}
+    for count in counts:
+        for fold in folds:
+            crossfit_groups(fold, table, count, variant.protocol.seed)
+    return []
+
+
+def _key(
+    variant: Variant,
+    node: Node,
+    windows_key: str,
+    table: pd.DataFrame,
+    folds: Sequence[Fold],
+    backend: str,
+    groups: Sequence[Sequence[MemberId]],
+    stages: Mapping[str, PlannedStage],
+) -> str:
+    settings = variant.settings(node.stage)
+    definition = {
+        "model": node.stage.model.model_dump(),
+        "inputs": node.stage.inputs,
+        "losses": node.stage.losses,
+        "unlabelled": node.stage.unlabelled,
+        "training": settings.model_dump(),
+        "reset": node.stage.start.reset if node.stage.start else [],
+        "spoil": node.spoil,
+        "holdout": node.holdout,
+        "all_labels": node.all_labels,
+        "hands_over": sorted(node.hands_over),
+        "is_arm": node.is_arm,
+        "teacher": stages[node.teacher].key if node.teacher else None,
+        "cross_teachers": [stages[other].key for other in node.cross_teachers],
+        "start": stages[node.start].key if node.start else None,
+        "windows": windows_key,
+        "mode": variant.mode,
+        "short": variant.calibration.short if variant.calibration else None,
+        "folds": _digest_of_folds(folds),
+        "crossfit_seed": variant.protocol.seed,
+        "backend": backend,
+        "groups": [list(map(list, group)) for group in groups],
+        "device": variant.engine.device,
+        "code": code_digest(),
+        "versions": {name: importlib.metadata.version(name) for name in ("torch", "numpy")} | {"limbeck": __version__},
+    }
+    return hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _digest_of_folds(folds: Sequence[Fold]) -> str:
+    digest = hashlib.sha256()
+    for fold in folds:
+        digest.update(repr((fold.repetition, fold.fold)).encode())
+        for part in (fold.labelled, fold.unlabelled, fold.validation, fold.test):
+            digest.update(np.ascontiguousarray(part, dtype="<i8").tobytes() + b"|")
+    return digest.hexdigest()
+
+
+@lru_cache(maxsize=1)
+def code_digest() -> str:
+    """Return a hash over the source of the modules that decide what a stage learns."""
+    digest = hashlib.sha256()
+    for name in _CODE:
+        module = importlib.import_module(name)
+        own = Path(module.__file__ or "")
+        files = sorted(own.parent.glob("*.py")) if own.name == "__init__.py" else [own]
+        for file in files:
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+# ---- backends ---------------------------------------------------------------------------------------------------------------
+
+
+class _Timer:
+    """Chooses backend and grouping by timing a few steps, once per design; the choice is remembered beside the store."""
+
+    def __init__(
+        self, variant: Variant, dataset: xr.Dataset, folds: list[Fold], members: list[MemberId], memory: Path
+    ) -> None:
+        self.variant, self.dataset, self.members, self.memory = variant, dataset, members, memory
+        self.folds = {(f.repetition, f.fold): f for f in folds}
+        self.known: dict[str, Any] = json.loads(memory.read_text(encoding="utf-8")) if memory.is_file() else {}
+
+    def choose(self, node: Node, shapes: Mapping[str, InputShape]) -> tuple[str, int, float]:
+        """Return backend, members per group, and seconds of one step of one member."""
+        signature = self._signature(node, shapes)
+        if signature not in self.known:
+            self.known[signature] = self._time(node)
+            write_json(self.memory, self.known)
+        backend, group, seconds = self.known[signature]
+        return str(backend), int(self.variant.engine.group or group), float(seconds)
+
+    def _signature(self, node: Node, shapes: Mapping[str, InputShape]) -> str:
+        settings = self.variant.settings(node.stage)
+        parts = [
+            node.stage.model.model_dump(),
+            {name: [shape.channels, shape.length] for name, shape in shapes.items()},
+            settings.batch,
+            self.variant.mode == "train",
+            len(self.members),
+            self.variant.engine.model_dump(),
+        ]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+    def _candidates(self) -> list[tuple[str, int]]:
+        """Return backends with how many members are timed side by side; two groups at least, for two processes."""
+        most = math.ceil(len(self.members) / 2)
+        sizes = sorted({size for size in (4, 16, 64) if size < most} | {min(most, 64)})
+        stacked = [("stacked", size) for size in sizes]
+        looped = [("looped", min(2, len(self.members)))]
+        wanted = self.variant.engine.backend
+        return [c for c in looped + stacked if wanted in ("auto", c[0])]
+
+    def _time(self, node: Node) -> tuple[str, int, float]:
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        timed = [(self._seconds(node, backend, size), backend, size) for backend, size in self._candidates()]
+        torch.set_num_threads(threads)
+        seconds, backend, size = min(timed)
+        count = len(self.members)
+        if backend == "looped":
+            size = max(1, min(8, math.ceil(count / 4)))
+        return backend, math.ceil(count / math.ceil(count / size)), seconds
+
+    def _seconds(self, node: Node, backend: str, size: int) -> float:
+        """Return the seconds of one step of one member, with the hard loss alone."""
+        view = windows_room.view(self.dataset, dict(node.stage.inputs))
+        tensors = WindowTensors.from_windows(view, list(node.stage.inputs), mode="train")
+        members = [Member(self.folds[r, f], seed) for r, f, seed in self.members[:size]]
+        criterion = make_criterion(node.__class__(node.name, node.stage.model_copy(update={"loss": {"hard": {}}})), tensors.kind)
+        settings = Settings(**{**self.variant.settings(node.stage).model_dump(), "select": "last", "patience": None})
+        ensemble = Ensemble(lambda: make_network(node, tensors, criterion, {}), members, backend=backend)
+        fit(ensemble, tensors, criterion, settings, Taught(), max_steps=1)
+        ensemble = Ensemble(lambda: make_network(node, tensors, criterion, {}), members, backend=backend)
+        start = time.perf_counter()
+        fit(ensemble, tensors, criterion, settings, Taught(), max_steps=TIMED_STEPS)
+        return (time.perf_counter() - start) / TIMED_STEPS / len(members)

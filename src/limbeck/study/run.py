@@ -1,0 +1,501 @@
+"""Run a study: plan, train level by level, gather the predictions, judge, report, refit."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from limbeck import __version__, datasets, evaluation
+from limbeck import windows as windows_room
+from limbeck.errors import LimbeckError
+from limbeck.evaluation import Comparison, Judgement
+from limbeck.evaluation.baselines import baselines
+from limbeck.report import StudyRecord, write_report
+from limbeck.study import deploy
+from limbeck.study.graph import credit_arms
+from limbeck.study.plan import Plan, VariantPlan, make_plan
+from limbeck.study.schema import Study, load_study
+from limbeck.study.store import Store, mark_run, read_run, sweep_unfinished, write_atomically, write_json
+from limbeck.study.tasks import Task, run_task
+
+__all__ = ["Run", "load_run", "run", "run_study"]
+
+Progress = Callable[[int, int, str], None]
+"""Called with (done, of how many, what)."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run.
+
+    Parameters
+    ----------
+    path : Path
+        The run directory.
+    record : StudyRecord
+        What was run.
+    predictions : DataFrame
+        A row per test window, arm, fold, repetition and seed: the record from which every score comes.
+    history : DataFrame
+        Learning curves.
+    judgements : tuple of Judgement
+        One per variant.
+    """
+
+    path: Path
+    record: StudyRecord
+    predictions: pd.DataFrame
+    history: pd.DataFrame
+    judgements: tuple[Judgement, ...]
+
+    @property
+    def report(self) -> Path:
+        """The report."""
+        return self.path / "report.html"
+
+
+def run(study: str | Path, *, out: str | Path = "runs", jobs: int = 1, overrides: Iterable[str] = ()) -> Run:
+    """Run a study from a YAML file.
+
+    Parameters
+    ----------
+    study : path-like
+        The file.
+    out : path-like
+        Folder of runs; created when it is not there.
+    jobs : int
+        Worker processes, each with one thread.
+    overrides : iterable of str
+        ``"protocol.labelled=6"``.
+
+    Returns
+    -------
+    Run
+        With predictions, judgements and the path of the report.
+    """
+    return run_study(load_study(study, overrides), out=out, jobs=jobs)
+
+
+def run_study(
+    study: Study,
+    *,
+    out: str | Path = "runs",
+    jobs: int = 1,
+    say: Callable[[str], None] = lambda _: None,
+    progress: Progress = lambda *_: None,
+    plan: Plan | None = None,
+    command: str = "",
+) -> Run:
+    """Run a study; what is done already is not done again.
+
+    Parameters
+    ----------
+    study : Study
+        As :func:`limbeck.study.load_study` or :func:`limbeck.study.parse_study` return it.
+    out : path-like
+        Folder of runs.
+    jobs : int
+        Worker processes.
+    say : callable
+        Called with a line for each thing that is being done.
+    progress : callable
+        Called with (done, of how many, what).
+    plan : Plan or None
+        When it was made already.
+    command : str
+        For the report.
+    """
+    started = time.time()
+    out = Path(out)
+    sweep_unfinished(out)
+    plan = plan or make_plan(study, out, jobs=jobs, report=say)
+    folder = run_folder(study, out)
+    keys = [planned.key for variant in plan.variants for planned in variant.stages.values()]
+    mark_run(folder, study=study.name, state="running", stages=keys)
+    write_atomically(folder / "study.yaml", lambda p: p.write_text(study.to_yaml(), encoding="utf-8"))
+    write_json(folder / "plan.json", _describe_plan(plan))
+    tasks = plan.levels()
+    total = sum(len(level) for level in tasks) + sum(len(v.refit_stages()) for v in plan.variants)
+    done = 0
+    for level in tasks:
+        for finished in execute(level, jobs):
+            done += 1
+            progress(done, total, finished)
+    for variant in plan.variants:
+        for finished in _refit(variant, plan.store):
+            done += 1
+            progress(done, total, finished)
+        if variant.variant.refit is not None:
+            deploy.write(variant, plan.store, folder / "deployed" / (_slug(variant.label) or "student"))
+    say("gathering predictions")
+    predictions = gather_predictions(plan)
+    history = gather_history(plan)
+    write_atomically(folder / "predictions.parquet", lambda p: predictions.to_parquet(p, index=False))
+    write_atomically(folder / "history.parquet", lambda p: history.to_parquet(p, index=False))
+    record = make_record(plan, started=started, tasks=total, command=command)
+    write_json(folder / "record.json", {"record": dataclasses.asdict(record), "judging": _judging(plan)})
+    say("judging")
+    judged = judge_run(folder)
+    mark_run(folder, study=study.name, state="finished", stages=keys)
+    return judged
+
+
+def judge_run(folder: Path) -> Run:
+    """Judge a run from its predictions and write its report: every score can be computed again at any later time."""
+    run = load_run(folder)
+    write_report(run.report, run.record, run.judgements, run.history)
+    return run
+
+
+def load_run(folder: str | Path) -> Run:
+    """Load a run directory and judge its predictions.
+
+    Raises
+    ------
+    LimbeckError
+        When the folder is not a run, or the run is not finished.
+    """
+    folder = Path(folder)
+    info = read_run(folder)
+    if not (folder / "record.json").is_file():
+        raise LimbeckError(f"The run {folder} is {info.state}: it has no predictions yet. Run the study again to go on.")
+    saved = json.loads((folder / "record.json").read_text(encoding="utf-8"))
+    record = StudyRecord(**saved["record"])
+    predictions = pd.read_parquet(folder / "predictions.parquet")
+    judging = saved["judging"]
+    comparisons = {
+        label: [Comparison(**comparison) for comparison in given] for label, given in judging["comparisons"].items()
+    }
+    judgements = evaluation.judge(
+        predictions,
+        comparisons,
+        classes=judging["classes"],
+        metric=judging["metric"],
+        level=judging["level"],
+        alpha=judging["alpha"],
+        rope=judging["rope"],
+    )
+    return Run(folder, record, predictions, pd.read_parquet(folder / "history.parquet"), tuple(judgements))
+
+
+def run_folder(study: Study, out: Path) -> Path:
+    """Return where a study is run: its name and a hash of its definition, so that the same study goes on where it was."""
+    shown = json.dumps(study.definition, sort_keys=True, default=str)
+    return out / f"{study.name}-{hashlib.sha256(shown.encode()).hexdigest()[:8]}"
+
+
+# ---- execution --------------------------------------------------------------------------------------------------------------
+
+
+def execute(tasks: list[Task], jobs: int) -> Iterable[str]:
+    """Run the tasks of one level and yield the name of each as it ends; those that are done are not run again.
+
+    With one job they run in this process, else in worker processes of one thread each.
+    """
+    waiting = [task for task in tasks if not Store(task.store).has(task.key, task.group)]
+    yield from (str(task) for task in tasks if task not in waiting)
+    if jobs == 1 or len(waiting) < 2:
+        for task in waiting:
+            yield _guarded(task)
+        return
+    import joblib
+
+    # A worker's libraries read these when they are first imported: one thread per process.
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
+    parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", pre_dispatch="2*n_jobs", batch_size=1)
+    yield from parallel(joblib.delayed(_guarded)(task) for task in waiting)
+
+
+def _guarded(task: Task) -> str:
+    """Run a task; whatever goes wrong says in which task it went wrong."""
+    try:
+        run_task(task)
+    except LimbeckError as error:
+        raise LimbeckError(f"{task}: {error}") from error
+    return str(task)
+
+
+def _refit(plan: VariantPlan, store: Store) -> Iterable[str]:
+    """Train the deployed stage once on everything, with what it stands on."""
+    for name in plan.refit_stages():
+        planned = plan.stages[name]
+        epochs = [e for group in range(len(planned.groups)) for e in store.done(planned.key, group)["epochs"]]
+        yield _guarded(plan.task(name, "refit", store, epochs=max(1, round(float(np.median(epochs))))))
+
+
+# ---- gathering --------------------------------------------------------------------------------------------------------------
+
+
+def gather_predictions(plan: Plan) -> pd.DataFrame:
+    """Return the test predictions of every arm, the baselines and the clock, as one long table."""
+    frames = []
+    for variant in plan.variants:
+        columns = _window_columns(variant)
+        classes = list(variant.dataset["target"].attrs.get("classes", []))
+        for name, planned in variant.stages.items():
+            if planned.node.is_arm:
+                frames += [
+                    _arm_frame(plan.store, planned.key, group, columns, bool(classes)).assign(
+                        variant=variant.label, arm=name
+                    )
+                    for group in range(len(planned.groups))
+                ]
+        frames.append(
+            baselines(
+                variant.table, variant.folds, classes=classes, seed=variant.variant.protocol.seed, variant=variant.label
+            )
+        )
+    table = pd.concat(frames, ignore_index=True)
+    for column in ("variant", "arm", "subject", "session", "trial", "condition"):
+        table[column] = table[column].astype(str).astype("category")
+    return table
+
+
+def _window_columns(variant: VariantPlan) -> pd.DataFrame:
+    table = variant.table.set_index("window", drop=False)
+    return table[["window", "subject", "session", "trial", "start", "condition", "target"]].rename(
+        columns={"target": "truth"}
+    )
+
+
+def _arm_frame(store: Store, key: str, group: int, columns: pd.DataFrame, is_class: bool) -> pd.DataFrame:
+    predictions = store.predictions(key, group)
+    members = np.asarray(store.done(key, group)["members"]).reshape(-1, 3)
+    own = members[predictions["member"].to_numpy(dtype=np.int64)]
+    windows = predictions["window"].to_numpy(dtype=np.int64)
+    frame = columns.loc[windows].reset_index(drop=True)
+    frame = frame.assign(fold=own[:, 1], repetition=own[:, 0], seed=own[:, 2])
+    values = predictions.drop(columns=["member", "window"]).to_numpy(dtype=np.float32)
+    if not is_class:
+        return frame.assign(prediction=values[:, 0])
+    frame = frame.assign(prediction=values.argmax(axis=1))
+    return pd.concat([frame, pd.DataFrame(values, columns=[f"p{k}" for k in range(values.shape[1])])], axis=1)
+
+
+def gather_history(plan: Plan) -> pd.DataFrame:
+    """Return the learning curves of every arm as one long table."""
+    frames = [
+        plan.store.history(planned.key, group).assign(variant=variant.label, arm=name)
+        for variant in plan.variants
+        for name, planned in variant.stages.items()
+        if planned.node.is_arm
+        for group in range(len(planned.groups))
+    ]
+    return pd.concat(frames, ignore_index=True)
+
+
+# ---- what the report states -------------------------------------------------------------------------------------------------
+
+
+def _judging(plan: Plan) -> dict[str, Any]:
+    first = plan.variants[0]
+    kind = first.dataset["target"].attrs["kind"]
+    report = first.variant.report
+    return {
+        "comparisons": {
+            variant.label: [dataclasses.asdict(c) for c in comparisons_of(variant)] for variant in plan.variants
+        },
+        "classes": list(first.dataset["target"].attrs.get("classes", [])),
+        "metric": report.metric or ("balanced_accuracy" if kind == "class" else "ccc"),
+        "level": report.level,
+        "alpha": report.alpha,
+        "rope": report.rope,
+    }
+
+
+def comparisons_of(plan: VariantPlan) -> list[Comparison]:
+    """Return what is compared in a variant, with the arms of controls, teacher and ceiling."""
+    few_labels = plan.variant.protocol.labelled != "all"
+    result = []
+    for comparison in plan.variant.compare:
+        teacher = plan.stages[comparison.taught].node.teacher
+        result.append(
+            Comparison(
+                taught=comparison.taught,
+                alone=comparison.alone,
+                teacher=teacher,
+                ceiling=f"{comparison.alone}/all_labels" if few_labels else teacher,
+                credit=credit_arms(comparison.taught, comparison.controls),
+                diagnostics={kind: f"{comparison.taught}/{kind}" for kind in comparison.diagnostics},
+            )
+        )
+    return result
+
+
+def make_record(plan: Plan, *, started: float, tasks: int, command: str) -> StudyRecord:
+    """Return what the report states of a study besides its scores."""
+    first = plan.variants[0]
+    info = datasets.info(first.variant.data.corpus)
+    arms = []
+    for variant in plan.variants:
+        for name, planned in variant.stages.items():
+            if not planned.node.is_arm:
+                continue
+            settings = variant.variant.settings(planned.node.stage)
+            arms.append(
+                {
+                    "variant": variant.label,
+                    "arm": name,
+                    "model": planned.node.stage.model.name,
+                    "inputs": _shown_inputs(planned.node.stage.inputs),
+                    "parameters": planned.parameters,
+                    "taught_by": planned.node.teacher,
+                    "loss": _shown_losses(planned.node.stage.losses),
+                    "role": planned.node.role,
+                    "optimistic": settings.select == "test_best",
+                }
+            )
+    left_out = {(e.what, e.why): dataclasses.asdict(e) for variant in plan.variants for e in variant.left_out}
+    return StudyRecord(
+        study=plan.study.name,
+        question=first.variant.question,
+        definition=plan.study.to_yaml(),
+        data={
+            "name": first.variant.data.corpus,
+            "title": info.title,
+            "licence": info.licence,
+            "citation": info.citation,
+            "subjects": first.n_subjects,
+            "windows": int((~first.table["calibration"].to_numpy(dtype=bool)).sum()),
+            "length": first.variant.windows.length,
+            "hop": first.variant.windows.hop,
+            "classes": _class_counts(first),
+        },
+        protocol=_protocol(plan),
+        arms=arms,
+        left_out=list(left_out.values()),
+        warnings=_warnings(plan),
+        environment=environment(),
+        timing={
+            "seconds": round(time.time() - started, 1),
+            "tasks": tasks,
+            "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        },
+        command=command,
+    )
+
+
+def _class_counts(plan: VariantPlan) -> dict[str, int]:
+    target = plan.dataset["target"]
+    if target.attrs["kind"] != "class":
+        return {}
+    used = target.values[~plan.table["calibration"].to_numpy(dtype=bool)]
+    return {name: int((used == code).sum()) for code, name in enumerate(target.attrs["classes"])}
+
+
+def _protocol(plan: Plan) -> dict[str, Any]:
+    """Return the protocol; what differs between variants stands there by variant."""
+
+    def of(variant: VariantPlan) -> dict[str, Any]:
+        protocol = variant.variant.protocol
+        split = protocol.split
+        return {
+            "split": "leave one subject out" if isinstance(split, str) else f"{split} folds over subjects",
+            "folds": len(variant.folds) // protocol.repetitions,
+            "repetitions": protocol.repetitions,
+            "seeds": protocol.seeds,
+            "labelled": protocol.labelled,
+            "validation": protocol.validation,
+            "normalisation": _shown_normalisation(variant),
+        }
+
+    all_of = {variant.label: of(variant) for variant in plan.variants}
+    first = next(iter(all_of.values()))
+    return {
+        key: value if all(other[key] == value for other in all_of.values()) else {k: o[key] for k, o in all_of.items()}
+        for key, value in first.items()
+    }
+
+
+def _shown_normalisation(plan: VariantPlan) -> str:
+    calibration = plan.variant.calibration
+    if calibration is None:
+        return plan.variant.mode
+    return f"calibration on the first {calibration.seconds:g} s of {calibration.condition}"
+
+
+def _warnings(plan: Plan) -> list[str]:
+    warnings = []
+    for variant in plan.variants:
+        where = f"{variant.label}: " if variant.label else ""
+        if variant.variant.mode == "transductive":
+            warnings.append(
+                f"{where}normalisation is transductive: every test subject was scaled by all of their own unlabelled data, "
+                "which a device has only after the fact."
+            )
+        optimistic = [
+            name
+            for name, planned in variant.stages.items()
+            if planned.node.is_arm and variant.variant.settings(planned.node.stage).select == "test_best"
+        ]
+        if optimistic:
+            warnings.append(
+                f"{where}optimistic: the epoch of {', '.join(optimistic)} was chosen on the test subjects; their scores are "
+                "too high and only good for comparison with papers that did the same."
+            )
+        warnings += [f"{where}{warning}" for warning in variant.warnings]
+    return warnings
+
+
+def _shown_inputs(inputs: Mapping[str, list[str] | None]) -> str:
+    return " + ".join(name if channels is None else f"{name} ({', '.join(channels)})" for name, channels in inputs.items())
+
+
+def _shown_losses(losses: Mapping[str, Mapping[str, Any]]) -> str:
+    def one(name: str, options: Mapping[str, Any]) -> str:
+        rest = ", ".join(f"{k} {v:g}" if isinstance(v, float | int) else f"{k} {v}" for k, v in options.items())
+        return f"{name} ({rest})"
+
+    return " + ".join(one(name, options) for name, options in losses.items())
+
+
+def environment() -> dict[str, Any]:
+    """Return what a result depends on besides the study: interpreter, platform, versions."""
+    packages = ("torch", "numpy", "scipy", "pandas", "xarray", "zarr", "scikit-learn", "mne", "neurokit2")
+    return {
+        "limbeck": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpu": f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores",
+        "packages": {name: importlib.metadata.version(name) for name in packages},
+    }
+
+
+def _describe_plan(plan: Plan) -> dict[str, Any]:
+    return {
+        variant.label: {
+            "windows": str(variant.windows.relative_to(plan.out)),
+            "folds": len(variant.folds),
+            "stages": {
+                name: {
+                    "key": planned.key,
+                    "role": planned.node.role,
+                    "backend": planned.backend,
+                    "groups": len(planned.groups),
+                    "needs": list(planned.node.needs),
+                    "parameters": planned.parameters,
+                }
+                for name, planned in variant.stages.items()
+            },
+        }
+        for variant in plan.variants
+    }
+
+
+def _slug(label: str) -> str:
+    return "".join(c if c.isalnum() else "-" for c in label).strip("-")

@@ -1,0 +1,277 @@
+"""What is on disk: the store of trained stages, which studies share, and the run directories.
+
+::
+
+    runs/
+      cache/                     windows, by content
+      store/<key>/group-000/     what one task left: test predictions, knowledge, weights, history
+      stress_from_skin-1a2b3c4d/ a run: study, plan, predictions, report, refit
+
+Everything appears under a temporary name and is renamed when whole, so a killed process leaves nothing half done. Only
+directories that carry Limbeck's marker are ever removed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from limbeck.errors import LimbeckError
+
+__all__ = ["MARKER", "Result", "RunInfo", "Store", "list_runs", "remove_run", "write_atomically"]
+
+MARKER = "limbeck-run.json"
+"""The file that says that a directory is a run of Limbeck."""
+
+_UNFINISHED = ".unfinished-"
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> Path:
+    """Let `write` make a file or directory under a temporary name beside `path`, then rename it.
+
+    A directory that is already there is kept: whoever was first has written the same.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.parent / f"{_UNFINISHED}{path.name}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    try:
+        write(temporary)
+        if temporary.is_dir() and path.is_dir():
+            return path
+        temporary.replace(path)
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary, ignore_errors=True)
+        else:
+            temporary.unlink(missing_ok=True)
+    return path
+
+
+def write_json(path: Path, value: Any) -> Path:
+    """Write JSON atomically."""
+    return write_atomically(path, lambda p: p.write_text(json.dumps(value, indent=1, default=str), encoding="utf-8"))
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one task leaves.
+
+    Parameters
+    ----------
+    members : list of (int, int, int)
+        Repetition, fold and seed of each member.
+    predictions : DataFrame
+        A row per member and test window: ``member window p0 ... `` (probabilities) or ``value``.
+    knowledge : dict of str to ndarray of shape (n_members, n_windows, width), float32
+        What is handed over; NaN outside each member's training windows.
+    states : list of dict of str to Tensor
+        Parameters and buffers of each member.
+    epochs : list of int
+        The epoch that was kept.
+    history : DataFrame
+        Learning curves.
+    seconds : float
+        How long it took.
+    """
+
+    members: list[tuple[int, int, int]]
+    predictions: pd.DataFrame
+    knowledge: dict[str, np.ndarray]
+    states: list[dict[str, Any]]
+    epochs: list[int]
+    history: pd.DataFrame
+    seconds: float
+
+
+class Store:
+    """The trained stages under one folder, by key and group of members.
+
+    Parameters
+    ----------
+    root : Path
+        The folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def group(self, key: str, group: int | str) -> Path:
+        """Return the folder of one task."""
+        return self.root / key / (f"group-{group:03d}" if isinstance(group, int) else group)
+
+    def has(self, key: str, group: int | str) -> bool:
+        """Whether a task is done."""
+        return (self.group(key, group) / "done.json").is_file()
+
+    def write(self, key: str, group: int | str, result: Result) -> None:
+        """Write what a task left; whole or not at all."""
+        from safetensors.torch import save_file
+
+        def write(folder: Path) -> None:
+            folder.mkdir()
+            result.predictions.to_parquet(folder / "predictions.parquet", index=False)
+            result.history.to_parquet(folder / "history.parquet", index=False)
+            for name, values in result.knowledge.items():
+                np.save(folder / f"knowledge.{name}.npy", values)
+            tensors = {
+                f"{position}/{name}": value.contiguous()
+                for position, state in enumerate(result.states)
+                for name, value in state.items()
+            }
+            save_file(tensors, folder / "weights.safetensors")
+            done = {"members": result.members, "epochs": result.epochs, "seconds": result.seconds}
+            (folder / "done.json").write_text(json.dumps(done), encoding="utf-8")
+
+        write_atomically(self.group(key, group), write)
+
+    def done(self, key: str, group: int | str) -> dict[str, Any]:
+        """Return members, epochs and seconds of a task."""
+        done: dict[str, Any] = json.loads((self.group(key, group) / "done.json").read_text(encoding="utf-8"))
+        return done
+
+    def predictions(self, key: str, group: int | str) -> pd.DataFrame:
+        """Return the test predictions of a task."""
+        return pd.read_parquet(self.group(key, group) / "predictions.parquet")
+
+    def history(self, key: str, group: int | str) -> pd.DataFrame:
+        """Return the learning curves of a task."""
+        return pd.read_parquet(self.group(key, group) / "history.parquet")
+
+    def knowledge(self, key: str, groups: Iterable[int | str], members: Sequence[tuple[int, int, int]], name: str) -> Any:
+        """Return knowledge (n_members, n_windows, width) of the given members, whichever groups they were trained in."""
+        found: dict[tuple[int, int, int], np.ndarray] = {}
+        wanted = set(members)
+        for group in groups:
+            own = [(position, tuple(m)) for position, m in enumerate(self.done(key, group)["members"])]
+            chosen = [(position, m) for position, m in own if m in wanted]
+            if chosen:
+                values = np.load(self.group(key, group) / f"knowledge.{name}.npy", mmap_mode="r")
+                found |= {m: values[position] for position, m in chosen}  # type: ignore[misc]
+        return np.stack([found[member] for member in members])
+
+    def states(
+        self, key: str, groups: Iterable[int | str], members: Sequence[tuple[int, int, int]]
+    ) -> list[dict[str, Any]]:
+        """Return parameters and buffers of the given members."""
+        from safetensors import safe_open
+
+        found: dict[tuple[int, ...], dict[str, Any]] = {}
+        wanted = set(members)
+        for group in groups:
+            positions = {tuple(m): p for p, m in enumerate(self.done(key, group)["members"])}
+            with safe_open(self.group(key, group) / "weights.safetensors", framework="pt") as file:
+                names = list(file.keys())
+                for member in wanted & set(positions):  # type: ignore[operator]
+                    prefix = f"{positions[member]}/"
+                    found[member] = {n[len(prefix) :]: file.get_tensor(n) for n in names if n.startswith(prefix)}
+        return [found[member] for member in members]
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """A run directory, as ``limbeck runs`` lists it."""
+
+    path: Path
+    study: str
+    state: str
+    started: str
+    bytes: int
+    stages: tuple[str, ...]
+
+
+def mark_run(folder: Path, *, study: str, state: str, stages: Iterable[str]) -> None:
+    """Write the marker of a run: what it is, in which state, which stages of the store it stands on."""
+    folder.mkdir(parents=True, exist_ok=True)
+    marker = folder / MARKER
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    if marker.is_file():
+        started = json.loads(marker.read_text(encoding="utf-8")).get("started", started)
+    write_json(marker, {"format": 1, "study": study, "state": state, "started": started, "stages": sorted(set(stages))})
+
+
+def read_run(folder: Path) -> RunInfo:
+    """Return what a run directory says of itself.
+
+    Raises
+    ------
+    LimbeckError
+        When the folder is not a run of Limbeck.
+    """
+    marker = folder / MARKER
+    if not marker.is_file():
+        raise LimbeckError(f"{folder} is not a run of Limbeck: there is no {MARKER} in it. `limbeck runs` lists the runs.")
+    try:
+        found = json.loads(marker.read_text(encoding="utf-8"))
+        return RunInfo(
+            folder, found["study"], found["state"], found["started"], _size(folder), tuple(found.get("stages", ()))
+        )
+    except (KeyError, TypeError, json.JSONDecodeError) as error:
+        raise LimbeckError(f"{marker} cannot be read ({error}); expected the JSON that a run writes.") from error
+
+
+def list_runs(out: Path) -> list[RunInfo]:
+    """Return the runs in a folder, oldest first."""
+    if not out.is_dir():
+        return []
+    runs = [read_run(folder) for folder in sorted(out.iterdir()) if (folder / MARKER).is_file()]
+    return sorted(runs, key=lambda run: run.started)
+
+
+def remove_run(folder: Path) -> int:
+    """Remove a run, and the stages of the store that no other run of the same folder stands on.
+
+    Returns
+    -------
+    int
+        Bytes set free.
+
+    Raises
+    ------
+    LimbeckError
+        When the folder is not a run of Limbeck; nothing is removed then.
+    """
+    run = read_run(folder)
+    store = folder.parent / "store"
+    kept = {key for other in list_runs(folder.parent) if other.path != folder for key in other.stages}
+    freed = run.bytes
+    shutil.rmtree(folder)
+    for key in run.stages:
+        stage = store / Path(key).name
+        if key not in kept and stage.is_dir():
+            freed += _size(stage)
+            shutil.rmtree(stage)
+    return freed
+
+
+def sweep_unfinished(folder: Path) -> None:
+    """Remove what killed processes left unfinished; names carry the process, and those that still live are spared."""
+    for path in folder.rglob(f"{_UNFINISHED}*"):
+        process = path.name.rsplit("-", 2)[1]
+        if process.isdigit() and not _alive(int(process)):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _size(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file() and not file.is_symlink())

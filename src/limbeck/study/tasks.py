@@ -1,0 +1,374 @@
+"""One task: a stage, trained for a group of members. It gets paths and definitions, never arrays."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+import xarray as xr
+from torch import nn
+
+from limbeck import windows as windows_room
+from limbeck.distillation import Criterion, Student, spoil
+from limbeck.errors import LimbeckError
+from limbeck.models import build, dry_run
+from limbeck.protocols import Fold, crossfit_groups, make_folds, usable
+from limbeck.study.graph import Node
+from limbeck.study.schema import Variant
+from limbeck.study.store import Result, Store
+from limbeck.training import Ensemble, Member, Settings, Taught, WindowTensors, fit
+from limbeck.training.draws import control_generator
+from limbeck.training.loop import predict
+
+__all__ = ["MemberId", "Task", "folds_of", "make_criterion", "make_network", "refit_fold", "run_task"]
+
+MemberId = tuple[int, int, int]
+"""Repetition, fold and seed."""
+
+REFIT: MemberId = (0, -1, 0)
+"""The member that is trained on everything."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A stage and a group of members.
+
+    Parameters
+    ----------
+    variant : Variant
+        The study's variant.
+    node : Node
+        What is trained.
+    key : str
+        Of the node, in the store.
+    group : int or str
+        Number of the group, or ``"refit"``.
+    members : tuple of MemberId
+        Whose networks.
+    backend : str
+        Of the ensemble.
+    keys : dict of str to (str, tuple of int or str)
+        Key and groups of every node that this one stands on.
+    windows : Path
+        The consolidated windows.
+    store : Path
+        Folder of the store.
+    epochs : int or None
+        Fixed number of epochs, for the refit.
+    """
+
+    variant: Variant
+    node: Node
+    key: str
+    group: int | str
+    members: tuple[MemberId, ...]
+    backend: str
+    keys: dict[str, tuple[str, tuple[int | str, ...]]]
+    windows: Path
+    store: Path
+    epochs: int | None = None
+
+    def __str__(self) -> str:
+        return f"{self.node.name}, {'refit' if self.group == 'refit' else f'group {self.group}'}"
+
+
+def run_task(task: Task) -> None:
+    """Train, hand over, predict, and write the result; a task that is done already is left alone."""
+    store = Store(task.store)
+    if store.has(task.key, task.group):
+        return
+    torch.set_num_threads(1)
+    start = time.perf_counter()
+    dataset = _windows(task.windows)
+    tensors = _tensors(task)
+    everyone = [_member(task, identity) for identity in task.members]
+    seen = [_without_test(_held_out(task, member)) for member in everyone]
+    criterion = make_criterion(task.node, tensors.kind)
+    settings, seen = _settings(task, everyone, seen)
+    taught = _taught(task, store, dataset, everyone)
+    widths = _teacher_widths(taught)
+    ensemble = Ensemble(
+        lambda: make_network(task.node, tensors, criterion, widths), seen, backend=task.backend, device=tensors.device
+    )
+    if task.node.start is not None:
+        _start(task, store, ensemble)
+    trained = fit(ensemble, tensors, criterion, settings, taught)
+    final = Ensemble(
+        lambda: make_network(task.node, tensors, criterion, widths), seen, backend=task.backend, device=tensors.device
+    )
+    for position, state in enumerate(trained.states):
+        final.load_state(position, state)
+    scalers = tensors.scalers([member.fold.training for member in seen])
+    result = Result(
+        members=list(task.members),
+        predictions=_test_predictions(task, final, tensors, everyone, scalers),
+        knowledge=_knowledge(task, final, tensors, everyone, scalers),
+        states=trained.states,
+        epochs=trained.epochs,
+        history=pd.DataFrame(trained.history),
+        seconds=time.perf_counter() - start,
+    )
+    store.write(task.key, task.group, result)
+
+
+# ---- windows and folds ----------------------------------------------------------------------------------------------------
+
+
+@lru_cache(maxsize=2)
+def _windows(path: Path) -> xr.Dataset:
+    return windows_room.load(path)
+
+
+@lru_cache(maxsize=4)
+def _view(path: Path, inputs: tuple[tuple[str, tuple[str, ...] | None], ...], mode: str, short: str, device: str) -> Any:
+    chosen = {name: None if channels is None else list(channels) for name, channels in inputs}
+    view = windows_room.view(_windows(path), chosen)
+    return WindowTensors.from_windows(view, list(chosen), mode=mode, short=short, device=device)
+
+
+def _tensors(task: Task) -> WindowTensors:
+    variant = task.variant
+    inputs = tuple(
+        (name, None if channels is None else tuple(channels)) for name, channels in task.node.stage.inputs.items()
+    )
+    short = variant.calibration.short if variant.calibration else "leave_out"
+    tensors: WindowTensors = _view(task.windows, inputs, variant.mode, short, variant.engine.device)
+    return tensors
+
+
+@lru_cache(maxsize=4)
+def _table(path: Path) -> pd.DataFrame:
+    return windows_room.table(_windows(path))
+
+
+@lru_cache(maxsize=4)
+def _folds(path: Path, protocol: str) -> dict[tuple[int, int], Fold]:
+    from limbeck.study.schema import Protocol
+
+    return {(f.repetition, f.fold): f for f in folds_of(_table(path), Protocol.model_validate_json(protocol))}
+
+
+def folds_of(table: pd.DataFrame, protocol: Any) -> list[Fold]:
+    """Return the folds of a protocol over a window table."""
+    return make_folds(
+        table,
+        split=protocol.split,
+        repetitions=protocol.repetitions,
+        validation=protocol.validation,
+        labelled=protocol.labelled,
+        seed=protocol.seed,
+    )
+
+
+def refit_fold(table: pd.DataFrame) -> Fold:
+    """Return the fold of the refit: every usable window is labelled training, nothing is held back."""
+    kept = table[usable(table)]
+    empty = np.empty(0, dtype=np.int64)
+    subjects = tuple(dict.fromkeys(kept["subject"]))
+    windows = np.sort(kept["window"].to_numpy(dtype=np.int64))
+    return Fold(0, -1, windows, empty, empty, empty, subjects, (), (), ())
+
+
+def _member(task: Task, identity: MemberId) -> Member:
+    repetition, fold, seed = identity
+    if task.group == "refit":
+        return Member(refit_fold(_table(task.windows)), seed)
+    found = _folds(task.windows, task.variant.protocol.model_dump_json())[repetition, fold]
+    return Member(_with_all_labels(found) if task.node.all_labels else found, seed)
+
+
+def _with_all_labels(fold: Fold) -> Fold:
+    return replace(
+        fold,
+        labelled=fold.training,
+        unlabelled=np.empty(0, dtype=np.int64),
+        labelled_subjects=fold.labelled_subjects + fold.unlabelled_subjects,
+        unlabelled_subjects=(),
+    )
+
+
+def _held_out(task: Task, member: Member) -> Member:
+    """Take the group that a teacher of cross-fitting must not see out of its training windows."""
+    if task.node.holdout is None:
+        return member
+    group, count = task.node.holdout
+    hidden = crossfit_groups(member.fold, _table(task.windows), count, task.variant.protocol.seed)[group]
+    return Member(replace(member.fold, labelled=np.setdiff1d(member.fold.labelled, hidden)), member.seed)
+
+
+def _without_test(member: Member) -> Member:
+    """What the trainer gets: a member that knows of no test window."""
+    return Member(replace(member.fold, test=np.empty(0, dtype=np.int64), test_subjects=()), member.seed)
+
+
+def _settings(task: Task, everyone: list[Member], seen: list[Member]) -> tuple[Settings, list[Member]]:
+    """Return how the stage trains; ``select: test_best`` puts the test windows where validation belongs."""
+    chosen = task.variant.settings(task.node.stage).model_dump()
+    if chosen["select"] == "test_best" and task.group != "refit":
+        seen = [
+            Member(replace(own.fold, validation=member.fold.test), own.seed)
+            for own, member in zip(seen, everyone, strict=True)
+        ]
+    chosen["select"] = "last" if task.epochs is not None or chosen["select"] == "last" else "validation"
+    if task.epochs is not None:
+        chosen |= {"epochs": task.epochs, "patience": None}
+    return Settings(**chosen), seen
+
+
+# ---- networks -------------------------------------------------------------------------------------------------------------
+
+
+def make_criterion(node: Node, kind: str) -> Criterion:
+    """Return the losses of a node."""
+    return Criterion(node.stage.losses, kind=kind)
+
+
+def make_network(node: Node, tensors: WindowTensors, criterion: Criterion, teacher_widths: dict[str, int]) -> Student:
+    """Build the network of a node with the projectors that its losses need."""
+    network = build(node.stage.model.name, tensors.shapes, tensors.n_outputs, **node.stage.model.options)
+    return Student(network, criterion.projectors(network, tensors.shapes, teacher_widths))
+
+
+def _teacher_widths(taught: Taught) -> dict[str, int]:
+    return {name: values.shape[-1] for name, values in taught.features.items()}
+
+
+def _start(task: Task, store: Store, ensemble: Ensemble) -> None:
+    """Load the weights of the stage to start from, without what is reset and without projectors."""
+    start = task.node.stage.start
+    if start is None or task.node.start is None:
+        raise LimbeckError(f"The stage '{task.node.name}' has nothing to start from.")
+    key, groups = task.keys[task.node.start]
+    for position, state in enumerate(store.states(key, groups, task.members)):
+        chosen = {
+            name: value
+            for name, value in state.items()
+            if name.startswith("network.") and not any(f".{part}." in f".{name}" for part in start.reset)
+        }
+        ensemble.load_state(position, chosen)
+
+
+# ---- knowledge ------------------------------------------------------------------------------------------------------------
+
+
+def _taught(task: Task, store: Store, dataset: xr.Dataset, members: list[Member]) -> Taught:
+    """Assemble what the teachers of every member hand over, cross-fitted and spoiled as the node says."""
+    node = task.node
+    if node.teacher is None:
+        return Taught()
+    criterion = make_criterion(node, dataset["target"].attrs["kind"])
+    names = [*(["logits"] if criterion.needs_logits or node.spoil else []), *criterion.teacher_features]
+    key, groups = task.keys[node.teacher]
+    knowledge = {name: store.knowledge(key, groups, task.members, name) for name in names}
+    if node.cross_teachers:
+        knowledge["logits"] = _cross_fitted(task, store, members, knowledge["logits"])
+    if node.spoil is not None:
+        temperature = float(node.stage.losses.get("soft", {}).get("temperature", 1.0))
+        knowledge = _spoiled(node.spoil, knowledge, dataset, members, temperature)
+    tensors = {name: torch.from_numpy(values).to(task.variant.engine.device) for name, values in knowledge.items()}
+    unlabelled = True if node.stage.unlabelled is None else node.stage.unlabelled
+    return Taught(
+        logits=tensors.get("logits"),
+        features={name: tensors[name] for name in criterion.teacher_features},
+        unlabelled=unlabelled and any(len(member.fold.unlabelled) for member in members),
+    )
+
+
+def _cross_fitted(task: Task, store: Store, members: list[Member], logits: np.ndarray) -> np.ndarray:
+    """Replace the logits of each group of labelled subjects by those of the teacher that has not seen it."""
+    table, seed = _table(task.windows), task.variant.protocol.seed
+    result = logits.copy()
+    count = len(task.node.cross_teachers)
+    split = [crossfit_groups(member.fold, table, count, seed) for member in members]
+    for group, teacher in enumerate(task.node.cross_teachers):
+        key, groups = task.keys[teacher]
+        own = store.knowledge(key, groups, task.members, "logits")
+        for position in range(len(members)):
+            windows = split[position][group]
+            result[position, windows] = own[position, windows]
+    return result
+
+
+def _spoiled(
+    control: str,
+    knowledge: dict[str, np.ndarray],
+    dataset: xr.Dataset,
+    members: list[Member],
+    temperature: float,
+) -> dict[str, np.ndarray]:
+    subjects, truth = dataset["subject"].values, dataset["target"].values
+    result = {name: values.copy() for name, values in knowledge.items()}
+    for position, member in enumerate(members):
+        windows = member.fold.training
+        labelled = np.isin(windows, member.fold.labelled)
+        spoiled = spoil(
+            {name: values[position, windows] for name, values in knowledge.items()},
+            control,
+            subjects=subjects[windows],
+            labelled=labelled,
+            truth=np.where(labelled, truth[windows], -1),
+            temperature=temperature,
+            kind=dataset["target"].attrs["kind"],
+            rng=control_generator(member),
+        )
+        for name, values in spoiled.items():
+            result[name][position, windows] = values
+    return result
+
+
+def _knowledge(
+    task: Task, ensemble: Ensemble, tensors: WindowTensors, members: list[Member], scalers: Any
+) -> dict[str, np.ndarray]:
+    """Return what is handed over of every training window of the fold, held-out ones included; NaN elsewhere."""
+    wanted = task.node.hands_over
+    if not wanted:
+        return {}
+    features = sorted(wanted - {"logits"})
+    index_sets = [member.fold.training for member in members]
+    found = predict(ensemble, tensors, index_sets, scalers=scalers, features=features)
+    n_windows = len(tensors.target)
+    knowledge = {}
+    for name in sorted(wanted):
+        parts = [prediction if name == "logits" else kept[name] for prediction, kept in found]
+        values = np.full((len(members), n_windows, parts[0].shape[1]), np.nan, dtype=np.float32)
+        for position, (index, part) in enumerate(zip(index_sets, parts, strict=True)):
+            values[position, index] = part.cpu().numpy()
+        knowledge[name] = values
+    return knowledge
+
+
+def _test_predictions(
+    task: Task, ensemble: Ensemble, tensors: WindowTensors, members: list[Member], scalers: Any
+) -> pd.DataFrame:
+    """Return a row per member and test window: probabilities, or the value of a trace."""
+    index_sets = [member.fold.test for member in members]
+    columns = [f"p{k}" for k in range(tensors.n_outputs)] if tensors.kind == "class" else ["value"]
+    if task.group == "refit" or not task.node.is_arm:
+        return pd.DataFrame({"member": [], "window": [], **{column: [] for column in columns}})
+    frames = []
+    for position, (prediction, _) in enumerate(predict(ensemble, tensors, index_sets, scalers=scalers)):
+        values = prediction.softmax(dim=-1) if tensors.kind == "class" else prediction
+        frame = pd.DataFrame(values.cpu().numpy(), columns=columns)
+        frame.insert(0, "window", index_sets[position])
+        frame.insert(0, "member", position)
+        frames.append(frame)
+    return pd.concat(frames, ignore_index=True)
+
+
+def teacher_feature_mistakes(node: Node, teacher: nn.Module, shapes: Any) -> list[str]:
+    """Return the features that a node's hint wants and its teacher does not have, as sentences."""
+    from limbeck.errors import did_you_mean
+
+    has = dry_run(teacher, shapes).features
+    return [
+        f"stages.{node.name}.loss.hint.teacher: the teacher has no feature '{options['teacher']}'."
+        f"{did_you_mean(str(options['teacher']), has)}"
+        for loss, options in node.stage.losses.items()
+        if loss == "hint" and options["teacher"] not in has
+    ]

@@ -1,0 +1,304 @@
+"""Targets: what is predicted from a window, made from a recording's annotations.
+
+A target comes from *events* (named intervals become classes), from a *rating* (a value per recording, split into
+``low`` and ``high``), or from a *trace* (a value that runs with time, averaged over the window).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from itertools import pairwise
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from limbeck.errors import DataError, StudyError, did_you_mean
+from limbeck.recording import Recording
+
+__all__ = ["Segment", "Target", "missing_events"]
+
+SUBJECT_THRESHOLDS = ("subject_mean", "subject_median")
+
+
+class Segment(NamedTuple):
+    """A stretch of a recording from which windows are cut; none crosses its ends.
+
+    Parameters
+    ----------
+    start, end : float
+        Seconds from the recording's start.
+    condition : str
+        The event that it comes from, ``""`` if none.
+    code : int
+        Class of its windows, -1 where the segment does not decide it.
+    """
+
+    start: float
+    end: float
+    condition: str
+    code: int = -1
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is predicted, and where windows are cut for it.
+
+    Exactly one of `events`, `ratings` and `trace` says where it comes from.
+
+    Parameters
+    ----------
+    name : str
+        What reports call it.
+    events : mapping of str to list of str
+        Class to the names of the events that belong to it; windows are cut inside these events, and the classes are
+        coded in this order.
+    ratings : str
+        Key of a rating. A recording is ``high`` when its rating is above the threshold, else ``low``.
+    threshold : float or {"subject_mean", "subject_median"}
+        With `ratings`: a number on the rating's scale, or the mean or median of the subject's recordings.
+    trace : str
+        Key of a trace; a window's target is the mean of the samples in it.
+    within : list of str
+        With `ratings` or `trace`: the events inside which windows are cut; the whole recording if empty.
+
+    Raises
+    ------
+    StudyError
+        With every mistake found.
+
+    Examples
+    --------
+    >>> Target(name="stress", events={"rest": ["rest"], "stress": ["stroop", "interview"]}).classes
+    ('rest', 'stress')
+    >>> Target(name="valence", ratings="valence", threshold=5).classes
+    ('low', 'high')
+    """
+
+    name: str
+    events: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    ratings: str = ""
+    threshold: float | str | None = None
+    trace: str = ""
+    within: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        mistakes = list(_mistakes(self))
+        if mistakes:
+            raise StudyError(mistakes, source="target")
+        object.__setattr__(self, "events", {name: _names(events) for name, events in self.events.items()})
+        object.__setattr__(self, "within", _names(self.within))
+
+    @classmethod
+    def parse(cls, definition: Mapping[str, Any]) -> Target:
+        """Build a target from its YAML form, a mapping with the parameters' names.
+
+        Raises
+        ------
+        StudyError
+            With every mistake: unknown keys (with the nearest), contradictions, wrong values.
+        """
+        if not isinstance(definition, Mapping):
+            raise StudyError(
+                [f"expected a mapping such as {{name: ..., events: ...}}, found {definition!r}"], source="target"
+            )
+        allowed = [entry.name for entry in fields(cls)]
+        mistakes = [
+            f"there is no key '{key}'.{did_you_mean(str(key), allowed)}" for key in definition if key not in allowed
+        ]
+        known = {key: value for key, value in definition.items() if key in allowed}
+        if "name" not in known:
+            mistakes.append("the key 'name' is missing")
+            known["name"] = "target"
+        try:
+            target = cls(**known)
+        except StudyError as error:
+            raise StudyError([*mistakes, *error.mistakes], source="target") from None
+        if mistakes:
+            raise StudyError(mistakes, source="target")
+        return target
+
+    @property
+    def kind(self) -> Literal["class", "trace"]:
+        """Whether windows carry a class code or a value."""
+        return "trace" if self.trace else "class"
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes in the order of their codes; empty for a trace."""
+        if self.trace:
+            return ()
+        return tuple(self.events) if self.events else ("low", "high")
+
+    @property
+    def definition(self) -> dict[str, Any]:
+        """Everything that decides the target, as JSON values."""
+        return {
+            "name": self.name,
+            "events": [[name, list(events)] for name, events in self.events.items()],
+            "ratings": self.ratings,
+            "threshold": self.threshold,
+            "trace": self.trace,
+            "within": list(self.within),
+        }
+
+    @property
+    def event_names(self) -> tuple[str, ...]:
+        """Events inside which windows are cut; empty when it is the whole recording."""
+        return tuple(event for events in self.events.values() for event in events) or self.within
+
+    def segments(self, recording: Recording) -> list[Segment]:
+        """Return the stretches from which windows are cut, by start.
+
+        Parameters
+        ----------
+        recording : Recording
+
+        Returns
+        -------
+        list of Segment
+
+        Raises
+        ------
+        DataError
+            Two of them overlap, so that a window could have two targets or be cut twice.
+        """
+        codes = {event: code for code, events in enumerate(self.events.values()) for event in events}
+        if self.event_names:
+            named = [event for event in recording.events if event.name in self.event_names]
+            found = [Segment(event.start, event.end, event.name, codes.get(event.name, -1)) for event in named]
+        else:
+            found = [Segment(0.0, recording.duration, "")]
+        found.sort()
+        for earlier, later in pairwise(found):
+            if later.start < earlier.end - 1e-6:
+                raise DataError(
+                    f"The events {earlier.condition} ({earlier.start:g} to {earlier.end:g} s) and {later.condition} "
+                    f"({later.start:g} to {later.end:g} s) overlap; windows need events that do not."
+                )
+        return found
+
+    def values(self, recording: Recording, codes: np.ndarray, starts: np.ndarray, length: float) -> np.ndarray:
+        """Return what the annotations say about windows, before thresholds that need a subject's other recordings.
+
+        Parameters
+        ----------
+        recording : Recording
+        codes : ndarray of shape (n_windows,), int
+            Of the segment that each window comes from.
+        starts : ndarray of shape (n_windows,), float64
+            Seconds from the recording's start.
+        length : float
+            Seconds.
+
+        Returns
+        -------
+        ndarray of shape (n_windows,), float64
+            Class codes, the rating, or the means of the trace (NaN where it has no sample in the window).
+
+        Raises
+        ------
+        DataError
+            The recording lacks the rating or the trace.
+        """
+        if self.ratings:
+            if self.ratings not in recording.ratings:
+                raise DataError(f"There is no rating '{self.ratings}'.{did_you_mean(self.ratings, recording.ratings)}")
+            return np.full(len(starts), float(recording.ratings[self.ratings]))
+        if self.trace:
+            if self.trace not in recording.traces:
+                raise DataError(f"There is no trace '{self.trace}'.{did_you_mean(self.trace, recording.traces)}")
+            trace = recording.traces[self.trace]
+            return _means(np.asarray(trace.times), np.asarray(trace.values, dtype=np.float64), starts, length)
+        return codes.astype(np.float64)
+
+    def split(self, ratings: np.ndarray) -> float:
+        """Return the rating above which a recording is ``high``, from the ratings of all of a subject's recordings."""
+        if self.threshold == "subject_mean":
+            return float(np.nanmean(ratings))
+        if self.threshold == "subject_median":
+            return float(np.nanmedian(ratings))
+        return float(self.threshold if self.threshold is not None else math.nan)
+
+
+def missing_events(wanted: Sequence[str], found: Sequence[str]) -> Iterator[str]:
+    """Yield a mistake for each event that no recording has."""
+    for name in wanted:
+        if name not in found:
+            yield f"no recording has an event '{name}'.{did_you_mean(name, found)}"
+
+
+def _means(times: np.ndarray, values: np.ndarray, starts: np.ndarray, length: float) -> np.ndarray:
+    """Return the mean of the finite values whose times lie in ``[start, start + length)``, NaN where there are none."""
+    finite = np.isfinite(values)
+    sums = np.concatenate([[0.0], np.cumsum(np.where(finite, values, 0.0))])
+    counts = np.concatenate([[0], np.cumsum(finite)])
+    # a time that equals a start up to rounding belongs to the window
+    first, behind = (np.searchsorted(times, edge - 1e-9, side="left") for edge in (starts, starts + length))
+    count = counts[behind] - counts[first]
+    return np.divide(sums[behind] - sums[first], count, out=np.full(len(starts), np.nan), where=count > 0)
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def _is_names(value: Any) -> bool:
+    return isinstance(value, str) or (
+        isinstance(value, list | tuple) and all(isinstance(entry, str) for entry in value)
+    )
+
+
+def _mistakes(target: Target) -> Iterator[str]:
+    if not isinstance(target.name, str) or not target.name:
+        yield f"name must be a word, found {target.name!r}"
+    given = [key for key in ("events", "ratings", "trace") if getattr(target, key)]
+    if len(given) != 1:
+        yield f"give exactly one of events, ratings and trace; found {' and '.join(given) or 'none'}"
+    if target.events:
+        yield from _event_mistakes(target.events)
+    for key in ("ratings", "trace"):
+        if not isinstance(getattr(target, key), str):
+            yield f"{key} must be the name of an annotation, found {getattr(target, key)!r}"
+    yield from _threshold_mistakes(target)
+    if not _is_names(target.within):
+        yield f"within must be a list of event names, found {target.within!r}"
+    elif target.within and target.events:
+        yield "within goes with ratings or trace; with events, windows are cut inside the events named there"
+
+
+def _event_mistakes(events: Any) -> Iterator[str]:
+    if not isinstance(events, Mapping):
+        yield f"events must map classes to lists of events, found {events!r}"
+        return
+    if len(events) < 2:
+        yield f"events needs at least two classes, found {len(events)}"
+    seen: dict[str, str] = {}
+    for name, names in events.items():
+        if not isinstance(name, str):
+            yield f"events: the class {name!r} must be a word (put it in quotes)"
+        if not _is_names(names) or not names:
+            yield f"events.{name} must be a list of event names, found {names!r}"
+            continue
+        for event in _names(names):
+            if event in seen:
+                yield (
+                    f"events: '{event}' is in both {seen[event]} and {name}"
+                    if seen[event] != name
+                    else (f"events.{name} names '{event}' twice")
+                )
+            seen[event] = name
+
+
+def _threshold_mistakes(target: Target) -> Iterator[str]:
+    threshold = target.threshold
+    if not target.ratings:
+        if threshold is not None:
+            yield "threshold goes with ratings"
+        return
+    number = isinstance(threshold, int | float) and not isinstance(threshold, bool) and math.isfinite(threshold)
+    if isinstance(threshold, str) and threshold not in SUBJECT_THRESHOLDS:
+        yield f"threshold: there is no '{threshold}'.{did_you_mean(threshold, SUBJECT_THRESHOLDS)}"
+    elif not number and not isinstance(threshold, str):
+        yield f"threshold must be a number, {' or '.join(SUBJECT_THRESHOLDS)}; found {threshold!r}"

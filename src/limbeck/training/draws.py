@@ -1,0 +1,96 @@
+"""Every random number of training, drawn from generators keyed by member: never from a shared stream.
+
+Keys hold the seed, the repetition and the fold, then what is drawn and when. The stage is not among them: all arms of a fold
+share initialisation and batch order, so that only what is compared differs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from limbeck.protocols import Fold
+
+__all__ = ["Member", "batches", "generator", "initialisation_seed", "mask_seed"]
+
+_INITIALISATION, _LABELLED, _UNLABELLED, _MASK, _CONTROL = range(5)
+
+
+@dataclass(frozen=True)
+class Member:
+    """One network of an ensemble: a fold of a repetition, with a seed."""
+
+    fold: Fold
+    seed: int
+
+    @property
+    def key(self) -> tuple[int, int, int]:
+        """Seed, repetition and fold (shifted by one, since the refit on everything has fold -1)."""
+        return self.seed, self.fold.repetition, self.fold.fold + 1
+
+    def __str__(self) -> str:
+        return f"repetition {self.fold.repetition}, fold {self.fold.fold}, seed {self.seed}"
+
+
+def generator(member: Member, *key: int) -> np.random.Generator:
+    """Return a generator keyed by a member and further numbers."""
+    return np.random.default_rng([*member.key, *key])
+
+
+def control_generator(member: Member) -> np.random.Generator:
+    """Return the generator from which the controls of a member permute."""
+    return generator(member, _CONTROL)
+
+
+def initialisation_seed(member: Member) -> int:
+    """Return the seed of a member's initial weights."""
+    return int(generator(member, _INITIALISATION).integers(2**62))
+
+
+def mask_seed(member: Member, step: int) -> int:
+    """Return the seed of a member's dropout masks at one step."""
+    seed, repetition, fold = member.key
+    mixed = seed
+    for part in (repetition, fold, _MASK, step):
+        mixed = (mixed * 6364136223846793005 + part * 1442695040888963407 + 1) % 2**63
+    return mixed
+
+
+def batches(member: Member, epoch: int, *, steps: int, labelled: int, unlabelled: int) -> np.ndarray:
+    """Draw the window indices of one epoch.
+
+    Each stream goes through its own permutation of the member's windows and starts over at its end, so that every batch
+    is full without padding.
+
+    Parameters
+    ----------
+    member : Member
+        Whose windows.
+    epoch : int
+        Number of the epoch.
+    steps : int
+        Batches in the epoch.
+    labelled, unlabelled : int
+        Windows of each kind in a batch.
+
+    Returns
+    -------
+    ndarray of shape (steps, labelled + unlabelled), int64
+        The labelled windows come first in each batch.
+    """
+    streams = []
+    for windows, size, kind in (
+        (member.fold.labelled, labelled, _LABELLED),
+        (member.fold.unlabelled, unlabelled, _UNLABELLED),
+    ):
+        if size:
+            order = generator(member, kind, epoch).permutation(windows)
+            streams.append(np.resize(order, (steps, size)))
+    return np.concatenate(streams, axis=1)
+
+
+def torch_generator(seed: int) -> torch.Generator:
+    """Return a CPU generator with a seed; masks are drawn on the CPU so that every device sees the same."""
+    return torch.Generator().manual_seed(seed)

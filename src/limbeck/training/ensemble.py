@@ -1,0 +1,279 @@
+"""The Ensemble: the networks of many folds, trained as one.
+
+All parameters of all members lie in one flat tensor (member, parameter); the two backends differ only in how the gradient
+of a batch is found:
+
+* *stacked*: ``torch.func.vmap`` over the members, one set of large operations;
+* *looped*: one member after the other.
+
+Stacked is faster where a network is too small to fill the core, looped where one fills it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad_and_value, vmap
+
+from limbeck.distillation.criterion import Batch, Criterion
+from limbeck.errors import DataError
+from limbeck.models.contract import Outputs
+from limbeck.models.layers import Dropout
+from limbeck.training import draws
+from limbeck.training.draws import Member
+
+__all__ = ["BACKENDS", "Ensemble"]
+
+BACKENDS = ("stacked", "looped")
+
+_FOREIGN_RANDOMNESS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
+
+
+class Ensemble:
+    """F networks of one design.
+
+    Parameters
+    ----------
+    build : callable without arguments
+        Returns a fresh network; called once per member under the member's own seed.
+    members : sequence of Member
+        Whose networks.
+    backend : str
+        ``"stacked"`` or ``"looped"``.
+    device : str or torch.device
+        Where the networks live.
+
+    Attributes
+    ----------
+    flat : Tensor of shape (n_members, n_parameters), float32
+        All parameters.
+    buffers : dict of str to Tensor of shape (n_members, ...)
+        Buffers, such as the running statistics of batch normalisation.
+    """
+
+    def __init__(
+        self,
+        build: Callable[[], nn.Module],
+        members: Sequence[Member],
+        *,
+        backend: str = "stacked",
+        device: str | torch.device = "cpu",
+    ) -> None:
+        if backend not in BACKENDS:
+            raise DataError(f"An ensemble is stacked or looped, not '{backend}'.")
+        if not members:
+            raise DataError("An ensemble needs at least one member.")
+        self.members = tuple(members)
+        self.backend = backend
+        self.device = torch.device(device)
+        networks = [_build_seeded(build, draws.initialisation_seed(member)) for member in members]
+        self.skeleton = networks[0]
+        _refuse_foreign_randomness(self.skeleton)
+        self.skeleton.to(self.device)
+        self._dropouts = {
+            f"{name}.mask" if name else "mask": module
+            for name, module in self.skeleton.named_modules()
+            if isinstance(module, Dropout)
+        }
+        self._layout = [(name, p.shape, p.numel()) for name, p in self.skeleton.named_parameters()]
+        self.flat = torch.stack(
+            [torch.cat([p.detach().reshape(-1) for p in network.parameters()]) for network in networks]
+        ).to(self.device)
+        self.buffers = {
+            name: torch.stack([dict(network.named_buffers())[name] for network in networks]).to(self.device)
+            for name, _ in self.skeleton.named_buffers()
+            if name not in self._dropouts
+        }
+        self._mask_shapes: dict[str, torch.Size] = {}
+
+    def __len__(self) -> int:
+        return self.flat.shape[0]
+
+    # ---- state --------------------------------------------------------------------------------------------------------
+
+    def parameters_of(self, flat: Tensor) -> dict[str, Tensor]:
+        """Return named views into flat parameters of shape (..., n_parameters)."""
+        pieces = flat.split([size for _, _, size in self._layout], dim=-1)
+        return {
+            name: piece.unflatten(-1, shape) if len(shape) else piece.squeeze(-1)
+            for (name, shape, _), piece in zip(self._layout, pieces, strict=True)
+        }
+
+    def state_of(self, position: int) -> dict[str, Tensor]:
+        """Return a copy of one member's parameters and buffers by name."""
+        state = {name: value.clone() for name, value in self.parameters_of(self.flat[position]).items()}
+        return state | {name: value[position].clone() for name, value in self.buffers.items()}
+
+    def load_state(self, position: int, state: Mapping[str, Tensor]) -> None:
+        """Overwrite those of one member's parameters and buffers that `state` names; shapes must agree."""
+        views = self.parameters_of(self.flat[position])
+        for name, value in state.items():
+            target = views.get(name, self.buffers[name][position] if name in self.buffers else None)
+            if target is None or target.shape != value.shape:
+                found = "nothing of that name" if target is None else f"shape {tuple(target.shape)}"
+                raise DataError(
+                    f"The start state has '{name}' of shape {tuple(value.shape)}, the network has {found}; "
+                    "list it under start.reset or start from a stage of the same design."
+                )
+            target.copy_(value)
+
+    def keep(self, positions: Sequence[int]) -> None:
+        """Let all but the given members leave the stack."""
+        index = torch.as_tensor(positions, device=self.device)
+        self.members = tuple(self.members[p] for p in positions)
+        self.flat = self.flat[index]
+        self.buffers = {name: value[index] for name, value in self.buffers.items()}
+
+    # ---- training -----------------------------------------------------------------------------------------------------
+
+    def gradients(self, criterion: Criterion, batch: Batch, step: int) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Return gradients, losses and loss terms of one batch per member; running statistics advance.
+
+        Parameters
+        ----------
+        criterion : Criterion
+            The losses.
+        batch : Batch
+            Every entry with a leading axis of members.
+        step : int
+            The step, which keys the dropout masks.
+
+        Returns
+        -------
+        gradient : Tensor of shape (n_members, n_parameters)
+        loss : Tensor of shape (n_members,)
+        terms : dict of str to Tensor of shape (n_members,)
+        """
+        self.skeleton.train()
+        masks = self._draw_masks(batch, step)
+
+        def loss_of(parameters: dict[str, Tensor], buffers: dict[str, Tensor], one: Batch) -> tuple[Tensor, Any]:
+            outputs = functional_call(self.skeleton, (parameters, buffers), (one.inputs,))
+            return criterion(outputs, one)
+
+        differentiate = grad_and_value(loss_of, has_aux=True)
+        if self.backend == "stacked":
+            grads, (loss, terms) = vmap(differentiate)(self.parameters_of(self.flat), {**self.buffers, **masks}, batch)
+            return torch.cat([g.flatten(1) for g in grads.values()], dim=1), loss, terms
+        gradient = torch.empty_like(self.flat)
+        losses, all_terms = [], []
+        for f in range(len(self)):
+            parameters = self.parameters_of(self.flat[f].detach().requires_grad_())
+            buffers = {name: value[f] for name, value in (self.buffers | masks).items()}
+            loss, terms = loss_of(parameters, buffers, _member_of(batch, f))
+            grads = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
+            gradient[f] = torch.cat(
+                [
+                    torch.zeros(size, device=self.device) if g is None else g.reshape(-1)
+                    for g, (_, _, size) in zip(grads, self._layout, strict=True)
+                ]
+            )
+            losses.append(loss.detach())
+            all_terms.append({name: term.detach() for name, term in terms.items()})
+        stacked_terms = {name: torch.stack([terms[name] for terms in all_terms]) for name in all_terms[0]}
+        return gradient, torch.stack(losses), stacked_terms
+
+    def _draw_masks(self, batch: Batch, step: int) -> dict[str, Tensor]:
+        """Draw every dropout mask of one step, each member's from its own generator, in one go per member."""
+        active = {name: module for name, module in self._dropouts.items() if module.p > 0}
+        if not active:
+            return {name: torch.ones(len(self), device=self.device) for name in self._dropouts}
+        if not self._mask_shapes:
+            self._mask_shapes = self._find_mask_shapes(_member_of(batch, 0).inputs)
+        sizes = [self._mask_shapes[name].numel() for name in active]
+        uniform = torch.stack(
+            [
+                torch.rand(sum(sizes), generator=draws.torch_generator(draws.mask_seed(member, step)))
+                for member in self.members
+            ]
+        ).to(self.device)
+        masks = {name: torch.ones(len(self), device=self.device) for name in self._dropouts if name not in active}
+        for (name, module), piece in zip(active.items(), uniform.split(sizes, dim=1), strict=True):
+            kept = (piece >= module.p).to(piece.dtype) / (1.0 - module.p)
+            masks[name] = kept.unflatten(1, self._mask_shapes[name])
+        return masks
+
+    def _find_mask_shapes(self, inputs: dict[str, Tensor]) -> dict[str, torch.Size]:
+        """Return the shape of what passes through each dropout layer, batch included, by a run in evaluation mode."""
+        shapes: dict[str, torch.Size] = {}
+        handles = []
+        for name, module in self._dropouts.items():
+
+            def remember(_: nn.Module, arguments: tuple[Tensor, ...], __: Tensor, name: str = name) -> None:
+                shapes[name] = arguments[0].shape
+
+            handles.append(module.register_forward_hook(remember))
+        self.skeleton.eval()
+        with torch.no_grad():
+            functional_call(self.skeleton, self._state(0), (inputs,))
+        self.skeleton.train()
+        for handle in handles:
+            handle.remove()
+        return shapes
+
+    def _state(self, position: int) -> dict[str, Tensor]:
+        buffers = {name: value[position] for name, value in self.buffers.items()}
+        return self.parameters_of(self.flat[position]) | buffers
+
+    # ---- evaluation ---------------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def outputs(self, inputs: dict[str, Tensor], positions: Sequence[int] | None = None) -> Outputs:
+        """Return the outputs of members in evaluation mode.
+
+        Parameters
+        ----------
+        inputs : dict of str to Tensor of shape (n_positions, batch, ...)
+            Normalised windows of each member.
+        positions : sequence of int or None
+            Which members; all by default.
+
+        Returns
+        -------
+        Outputs
+            With a leading axis of members.
+        """
+        self.skeleton.eval()
+        chosen = list(range(len(self))) if positions is None else list(positions)
+        if self.backend == "stacked":
+            index = torch.as_tensor(chosen, device=self.device)
+            state = (self.parameters_of(self.flat[index]), {n: b[index] for n, b in self.buffers.items()})
+            result: Outputs = vmap(lambda p, b, x: functional_call(self.skeleton, (p, b), (x,)))(*state, inputs)
+            return result
+        each = [
+            functional_call(self.skeleton, self._state(f), ({name: x[i] for name, x in inputs.items()},))
+            for i, f in enumerate(chosen)
+        ]
+        return Outputs(
+            torch.stack([outputs.prediction for outputs in each]),
+            {name: torch.stack([outputs.features[name] for outputs in each]) for name in each[0].features},
+        )
+
+
+def _member_of(batch: Batch, position: int) -> Batch:
+    return Batch(
+        *(
+            {name: value[position] for name, value in part.items()} if isinstance(part, dict) else part[position]
+            for part in batch
+        )
+    )
+
+
+def _build_seeded(build: Callable[[], nn.Module], seed: int) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed % np.iinfo(np.int64).max)
+        return build()
+
+
+def _refuse_foreign_randomness(network: nn.Module) -> None:
+    for name, module in network.named_modules():
+        recurrent = isinstance(module, nn.RNNBase) and module.dropout > 0
+        if isinstance(module, _FOREIGN_RANDOMNESS) and module.p > 0 or recurrent:
+            raise DataError(
+                f"The layer '{name}' ({type(module).__name__}) draws its own random numbers, so a fold would depend on its "
+                "companions; use limbeck.models.Dropout."
+            )

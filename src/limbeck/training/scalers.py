@@ -1,0 +1,123 @@
+"""The three modes of normalisation: where mean and standard deviation of each channel come from.
+
+* ``train``: the training windows of the fold (no label is needed, so unlabelled ones count).
+* ``calibration``: per subject, the earliest samples of a named condition, which are in no other set.
+* ``transductive``: per subject, all of the subject's own unlabelled data, test subjects included.
+
+The last two do not depend on the fold and are applied once; the first is applied when a batch is gathered.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+from limbeck.errors import DataError
+
+__all__ = ["Scaler", "fit_scaler", "normalise"]
+
+FLOOR = 1e-6
+"""Below this share of the scale of the data a standard deviation counts as zero: a constant channel is only centred."""
+
+
+@dataclass(frozen=True)
+class Scaler:
+    """Mean and standard deviation of each channel (or feature column) of one modality.
+
+    Parameters
+    ----------
+    mean, std : ndarray of shape (n_channels,), float32
+        In the unit of the modality.
+    """
+
+    mean: np.ndarray
+    std: np.ndarray
+
+    def __call__(self, values: np.ndarray) -> np.ndarray:
+        """Return values of shape (n_windows, n_channels[, n_times]), normalised, float32."""
+        shape = (1, -1) + (1,) * (values.ndim - 2)
+        scaled: np.ndarray = (values - self.mean.reshape(shape)) / self.std.reshape(shape)
+        return scaled.astype(np.float32, copy=False)
+
+
+def fit_scaler(values: np.ndarray) -> Scaler:
+    """Fit a scaler.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_windows, n_channels[, n_times])
+        NaN is left out.
+
+    Returns
+    -------
+    Scaler
+        A channel without any value gets mean 0 and standard deviation 1; one without spread, standard deviation 1.
+    """
+    axes = (0, *range(2, values.ndim))
+    finite = np.isfinite(values)
+    count = np.maximum(finite.sum(axis=axes), 1)
+    shape = (1, -1) + (1,) * (values.ndim - 2)
+    mean = np.where(finite, values, 0.0).sum(axis=axes, dtype=np.float64) / count
+    centred = np.where(finite, values - mean.reshape(shape), 0.0)
+    std = np.sqrt((centred**2).sum(axis=axes, dtype=np.float64) / count)
+    std = np.where(std > FLOOR * np.maximum(np.abs(mean), FLOOR), std, 1.0)
+    return Scaler(mean.astype(np.float32), std.astype(np.float32))
+
+
+def normalise(windows: xr.Dataset, modality: str, mode: str, *, short: str = "leave_out") -> np.ndarray:
+    """Return one modality of all windows, normalised per subject where the mode says so.
+
+    Parameters
+    ----------
+    windows : Dataset
+        As :func:`limbeck.windows.cut` returns it.
+    modality : str
+        Which variable.
+    mode : str
+        ``"train"`` (returned as it is), ``"calibration"`` or ``"transductive"``.
+    short : str
+        For ``"calibration"``: what becomes of a subject with less than half of the asked seconds; ``"leave_out"`` subjects
+        must be out of the windows already, ``"train"`` leaves them to the scale of all calibrated subjects.
+
+    Returns
+    -------
+    ndarray of shape (n_windows, n_channels[, n_times]), float32
+        NaN features (that could not be computed) stay NaN.
+    """
+    values = windows[modality].values
+    if mode == "train":
+        return values
+    subjects = windows["subject"].values
+    calibration = windows["calibration"].values.astype(bool)
+    fallback = None
+    result = np.empty_like(values, dtype=np.float32)
+    short_subjects = set(too_short(windows)) if mode == "calibration" else set()
+    names = windows["subject"].attrs["categories"]
+    for code in np.unique(subjects):
+        own = subjects == code
+        reference = own if mode == "transductive" else own & calibration
+        if mode == "calibration" and (names[code] in short_subjects or not reference.any()):
+            if short != "train":
+                raise DataError(f"Subject {names[code]} has too little calibration; it should have been left out.")
+            fallback = fallback if fallback is not None else fit_scaler(values[calibration])
+            scaler = fallback
+        else:
+            scaler = fit_scaler(values[reference])
+        result[own] = scaler(values[own])
+    return result
+
+
+def too_short(windows: xr.Dataset) -> tuple[str, ...]:
+    """Return the subjects with less than half of the calibration that was asked for, or no calibration window."""
+    recorded: Mapping[str, float] = json.loads(windows.attrs.get("calibration_seconds", "{}"))
+    asked = float(windows.attrs.get("calibration_asked", 0.0))
+    calibrated = set(windows["subject"].values[windows["calibration"].values.astype(bool)].tolist())
+    names = windows["subject"].attrs["categories"]
+    present = np.unique(windows["subject"].values)
+    return tuple(
+        names[code] for code in present if code not in calibrated or recorded.get(names[code], asked) < asked / 2
+    )

@@ -1,0 +1,126 @@
+"""All windows as tensors on the device, once: a fold is an index into them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor
+
+from limbeck.models.contract import InputShape
+from limbeck.training.scalers import fit_scaler, normalise
+
+__all__ = ["WindowTensors", "input_shapes"]
+
+
+def input_shapes(windows: xr.Dataset, modalities: Sequence[str]) -> dict[str, InputShape]:
+    """Return the shape of each modality of a view."""
+    shapes = {}
+    for modality in modalities:
+        variable = windows[modality]
+        if variable.ndim == 2:
+            shapes[modality] = InputShape(variable.shape[1])
+        else:
+            shapes[modality] = InputShape(variable.shape[1], variable.shape[2], float(variable.attrs["rate"]))
+    return shapes
+
+
+@dataclass(frozen=True)
+class WindowTensors:
+    """The windows of one view, normalised and on the device.
+
+    Parameters
+    ----------
+    inputs : dict of str to Tensor of shape (n_windows, n_channels[, n_times]), float32
+        By modality.
+    target : Tensor of shape (n_windows,)
+        int64 class codes or float32 trace values; 0 where there is none.
+    kind : str
+        ``"class"`` or ``"trace"``.
+    n_outputs : int
+        Number of classes, or 1.
+    shapes : dict of str to InputShape
+        By modality.
+    per_fold : bool
+        Whether each fold still has to scale its windows (mode ``train``).
+    """
+
+    inputs: dict[str, Tensor]
+    target: Tensor
+    kind: str
+    n_outputs: int
+    shapes: dict[str, InputShape]
+    per_fold: bool
+
+    @classmethod
+    def from_windows(
+        cls, windows: xr.Dataset, modalities: Sequence[str], *, mode: str, short: str = "leave_out", device: str = "cpu"
+    ) -> WindowTensors:
+        """Normalise a view of windows and put it on the device."""
+        inputs = {
+            modality: torch.from_numpy(np.ascontiguousarray(normalise(windows, modality, mode, short=short))).to(device)
+            for modality in modalities
+        }
+        kind = windows["target"].attrs["kind"]
+        target = windows["target"].values
+        if kind == "class":
+            values = torch.from_numpy(np.where(target < 0, 0, target).astype(np.int64))
+            n_outputs = len(windows["target"].attrs["classes"])
+        else:
+            values = torch.from_numpy(np.nan_to_num(target).astype(np.float32))
+            n_outputs = 1
+        return cls(
+            inputs=inputs,
+            target=values.to(device),
+            kind=kind,
+            n_outputs=n_outputs,
+            shapes=input_shapes(windows, modalities),
+            per_fold=mode == "train",
+        )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the windows are."""
+        return self.target.device
+
+    def scalers(self, training: Sequence[np.ndarray]) -> dict[str, tuple[Tensor, Tensor]]:
+        """Return mean and standard deviation (n_folds, n_channels) of each modality over each fold's training windows."""
+        if not self.per_fold:
+            return {}
+        result = {}
+        for name, values in self.inputs.items():
+            array = values.cpu().numpy()
+            fitted = [fit_scaler(array[windows]) for windows in training]
+            result[name] = (
+                torch.from_numpy(np.stack([scaler.mean for scaler in fitted])).to(self.device),
+                torch.from_numpy(np.stack([scaler.std for scaler in fitted])).to(self.device),
+            )
+        return result
+
+    def gather(self, index: Tensor, scalers: Mapping[str, tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
+        """Return windows by index.
+
+        Parameters
+        ----------
+        index : Tensor of shape (n_folds, batch), int64
+            Which windows.
+        scalers : mapping
+            As :meth:`scalers` returns it, for the same folds.
+
+        Returns
+        -------
+        dict of str to Tensor of shape (n_folds, batch, n_channels[, n_times])
+            Features that could not be computed (NaN) stand at the mean, which is zero.
+        """
+        batch = {}
+        for name, values in self.inputs.items():
+            x = values[index]
+            if name in scalers:
+                mean, std = scalers[name]
+                shape = (mean.shape[0], 1, mean.shape[1]) + (1,) * (x.ndim - 3)
+                x = (x - mean.reshape(shape)) / std.reshape(shape)
+            batch[name] = torch.nan_to_num(x) if self.shapes[name].is_feature else x
+        return batch

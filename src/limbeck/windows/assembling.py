@@ -1,0 +1,335 @@
+"""The windows of a corpus: its recordings cut, and put together into one array set."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from limbeck.errors import DataError, StudyError
+from limbeck.recording import Corpus, LeftOut
+from limbeck.targets import Target, missing_events
+from limbeck.windows.caching import Piece, each_subject, sweep, windows_of
+from limbeck.windows.cutting import name_of
+from limbeck.windows.plan import SLACK, Calibration, Plan, make_plan
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["cut"]
+
+Progress = Callable[[int, int], None]
+
+_Layouts = dict[str, tuple[tuple[int, ...], dict[str, Any]]]
+"""Shape of a window and attributes, by modality."""
+
+
+def cut(
+    corpus: Corpus,
+    *,
+    signals: Mapping[str, Any],
+    target: Target | None,
+    length: float,
+    hop: float,
+    calibration: Calibration | None = None,
+    cache: Path | None = None,
+    progress: Progress | None = None,
+    jobs: int = 1,
+) -> xr.Dataset:
+    """Cut the recordings of a corpus into windows.
+
+    Windows start anew in each labelled segment, so that none crosses a transition; what is left at a segment's end is
+    not used. Segments are first shortened to the time that all wanted modalities of the recording cover. Windows with
+    missing samples are dropped. What was dropped or could not be read is listed in the attribute ``left_out``.
+
+    Parameters
+    ----------
+    corpus : Corpus
+        Its sources list the recordings of a subject in the order of recording where `calibration` is used.
+    signals : mapping of str to list
+        The wanted modalities with their steps, as of :func:`limbeck.signals.parse_signals`; ``[]`` keeps the samples as
+        they are.
+    target : Target or None
+        None cuts whole recordings and leaves out the target: for recordings that nobody has labelled.
+    length, hop : float
+        Seconds. A window holds ``round(length * rate)`` samples, the first of which is the first at or after its start.
+    calibration : Calibration, optional
+        Cut apart before windowing; its windows carry ``calibration = True``.
+    cache : Path, optional
+        Folder in which each recording's windows are kept, under ``windows/``; entries are keyed by the content of the
+        files, the parameters, and the code that did the work.
+    progress : callable, optional
+        Called with the number of recordings done and their total.
+    jobs : int
+        Worker processes, over subjects.
+
+    Returns
+    -------
+    xarray.Dataset
+        As the module describes, ordered by subject, session, order and start. Attributes: ``corpus``, ``length``,
+        ``hop``, ``left_out`` (JSON list of ``{what, why}``), ``calibration_seconds`` (JSON, by subject), ``key`` (a hash
+        of all that decides the content).
+
+    Raises
+    ------
+    StudyError
+        Mistakes in `signals`, lengths, or names of events that no recording has.
+    DataError
+        No windows at all, a class without windows, or a modality at different rates.
+    """
+    plan = make_plan(signals, target, length, hop, calibration)
+    if cache is not None:
+        sweep(Path(cache) / "windows")
+    store = Path(cache) / "windows" if cache is not None else None
+    left_out = list(corpus.left_out)
+    pieces: list[Piece] = []
+    done = 0
+    for sources, (found, lost) in each_subject(corpus, plan, store, jobs):
+        pieces += found
+        left_out += lost
+        done += len(sources)
+        if progress is not None:
+            progress(done, len(corpus))
+    return _assemble(corpus, plan, pieces, left_out, store)
+
+
+def _assemble(
+    corpus: Corpus, plan: Plan, pieces: list[Piece], left_out: list[LeftOut], store: Path | None
+) -> xr.Dataset:
+    """Put the pieces of all recordings into one array set."""
+    left_out = left_out + [LeftOut(*entry) for piece in pieces for entry in piece.facts["left_out"]]
+    _refuse_unknown_names(plan, pieces, left_out)
+    attributes = {
+        "corpus": corpus.name,
+        "length": plan.length,
+        "hop": plan.hop,
+        "calibration_seconds": json.dumps(_calibrated(plan, pieces, left_out)),
+        "key": hashlib.sha256("".join(piece.key for piece in pieces).encode()).hexdigest(),
+    }
+    splits = _splits(plan, pieces)
+    layouts, pieces = _common_layouts(plan, pieces, left_out)
+    if not pieces:
+        raise DataError(f"No windows could be cut from {corpus.name}.{_first_reasons(left_out)}")
+    attributes["left_out"] = json.dumps([{"what": entry.what, "why": entry.why} for entry in dict.fromkeys(left_out)])
+    pieces = _in_order(corpus, pieces)
+    samples, columns, conditions = _gathered(pieces, layouts, plan, store)
+    if splits:
+        counts = [piece.facts["windows"] for piece in pieces]
+        split = np.repeat([splits[piece.facts["subject"]] for piece in pieces], counts)
+        columns["truth"] = np.where(np.isfinite(columns["truth"]), columns["truth"] > split, np.nan)
+    return _dataset(pieces, layouts, samples, columns, conditions, plan.target, attributes)
+
+
+def _gathered(
+    pieces: list[Piece], layouts: _Layouts, plan: Plan, store: Path | None
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], list[str]]:
+    """Return the samples by modality, the columns by name, and the names of the conditions; one piece is read at a time."""
+    edges = np.cumsum([0, *(piece.facts["windows"] for piece in pieces)])
+    total = int(edges[-1])
+    samples = {modality: np.full((total, *shape), np.nan, np.float32) for modality, (shape, _) in layouts.items()}
+    columns = {"start": np.empty(total), "calibration": np.empty(total, dtype=bool), "truth": np.empty(total)}
+    columns["condition"] = np.empty(total, dtype=np.int32)
+    conditions: dict[str, int] = {}
+    for piece, first, behind in zip(pieces, edges, edges[1:], strict=False):
+        windows = windows_of(piece, plan, store)
+        piece.windows = None  # so that memory holds the result and one recording
+        rows = slice(first, behind)
+        for modality, (_, wanted) in layouts.items():
+            if modality in piece.facts["layouts"]:
+                _fill(samples[modality][rows], windows[modality].to_numpy(), piece.facts["layouts"][modality], wanted)
+        for name in ("start", "calibration", "truth"):
+            columns[name][rows] = windows[name].to_numpy()
+        codes = [conditions.setdefault(name, len(conditions)) for name in windows["condition"].attrs["categories"]]
+        columns["condition"][rows] = np.array(codes, dtype=np.int32)[windows["condition"].to_numpy()]
+    return samples, columns, list(conditions)
+
+
+def _dataset(
+    pieces: list[Piece],
+    layouts: _Layouts,
+    samples: dict[str, np.ndarray],
+    columns: dict[str, np.ndarray],
+    conditions: list[str],
+    target: Target | None,
+    attributes: dict[str, Any],
+) -> xr.Dataset:
+    import xarray as xr
+
+    counts = [piece.facts["windows"] for piece in pieces]
+    variables: dict[str, Any] = {}
+    for modality, (shape, layout) in layouts.items():
+        present = np.repeat([modality in piece.facts["layouts"] for piece in pieces], counts)
+        variables[modality] = (_dimensions(modality, len(shape)), samples[modality], layout)
+        variables[f"{modality}_present"] = ("window", present)
+    if target is not None:
+        variables["target"] = _target_variable(target, columns["truth"], columns["calibration"])
+    coordinates: dict[str, Any] = {}
+    for name in ("subject", "session", "trial"):
+        codes, categories = _coded([piece.facts[name] for piece in pieces])
+        coordinates[name] = ("window", np.repeat(codes, counts), {"categories": categories})
+    orders = np.array([piece.facts["order"] for piece in pieces], dtype=np.int32)
+    coordinates |= {
+        "condition": ("window", columns["condition"], {"categories": conditions}),
+        "start": ("window", columns["start"], {"unit": "s"}),
+        "order": ("window", np.repeat(orders, counts)),
+        "calibration": ("window", columns["calibration"]),
+    }
+    return xr.Dataset(variables, coordinates, attributes)
+
+
+def _calibrated(plan: Plan, pieces: list[Piece], left_out: list[LeftOut]) -> dict[str, float]:
+    """Return the seconds of calibration by subject, and list those who have less than was asked."""
+    if plan.calibration is None:
+        return {}
+    seconds: dict[str, float] = {}
+    for piece in pieces:
+        subject = piece.facts["subject"]
+        seconds[subject] = seconds.get(subject, 0.0) + piece.facts["calibration_seconds"]
+    asked = plan.calibration
+    for subject, found in seconds.items():
+        if found < asked.seconds - SLACK:
+            of = f"of '{asked.condition}'" if asked.condition else "from the start"
+            left_out.append(LeftOut(subject, f"has {found:g} of {asked.seconds:g} s {of} to calibrate on"))
+    return seconds
+
+
+def _splits(plan: Plan, pieces: list[Piece]) -> dict[str, float]:
+    """Return, by subject, the rating above which a recording is high; empty for other targets."""
+    if plan.target is None or not plan.target.ratings:
+        return {}
+    ratings: dict[str, list[float]] = {}
+    for piece in pieces:
+        ratings.setdefault(piece.facts["subject"], []).append(piece.facts["rating"])
+    return {subject: plan.target.split(np.array(values, dtype=np.float64)) for subject, values in ratings.items()}
+
+
+def _refuse_unknown_names(plan: Plan, pieces: list[Piece], left_out: list[LeftOut]) -> None:
+    """Refuse events and modalities that no recording has: a misspelt one would only make the windows fewer."""
+    if not pieces:
+        return
+    events = sorted({event for piece in pieces for event in piece.facts["events"]})
+    mistakes = list(missing_events(plan.target.event_names, events)) if plan.target else []
+    if plan.calibration is not None and plan.calibration.condition is not None:
+        mistakes += [f"calibration: {mistake}" for mistake in missing_events([plan.calibration.condition], events)]
+    recorded = sorted({modality for piece in pieces for modality in piece.facts["modalities"]})
+    for modality in plan.pipelines:
+        if modality not in recorded:
+            mistakes.append(f"signals: no recording has {modality}; they have {', '.join(recorded)}")
+    if mistakes:
+        raise StudyError(mistakes, source="windows")
+    for modality in plan.pipelines:
+        lacking = [piece for piece in pieces if modality not in piece.facts["modalities"]]
+        left_out += [
+            LeftOut(name_of(piece.source), f"has no {modality}; its windows carry NaN there") for piece in lacking
+        ]
+
+
+def _common_layouts(plan: Plan, pieces: list[Piece], left_out: list[LeftOut]) -> tuple[_Layouts, list[Piece]]:
+    """Return shape and attributes of each modality, and the pieces with windows that have its channels.
+
+    The channels are those of most recordings; a recording that lacks one of them is left out, its further ones are not
+    used.
+    """
+    pieces = [piece for piece in pieces if piece.facts["windows"]]
+    layouts: _Layouts = {}
+    for modality in plan.pipelines:
+        having = [piece for piece in pieces if modality in piece.facts["layouts"]]
+        if not having:
+            continue
+        _refuse_different_rates(modality, having)
+        names = Counter(_names_of(piece.facts["layouts"][modality]) for piece in having).most_common(1)[0][0]
+        typical = next(
+            layout for layout in (piece.facts["layouts"][modality] for piece in having) if _names_of(layout) == names
+        )
+        layouts[modality] = (
+            tuple(typical["shape"]),
+            {name: value for name, value in typical.items() if name != "shape"},
+        )
+        for piece in having:
+            lacking = [name for name in names if name not in _names_of(piece.facts["layouts"][modality])]
+            if lacking:
+                why = f"lacks {len(lacking)} of {len(names)} {modality} channels: {', '.join(lacking[:5])}"
+                left_out.append(LeftOut(name_of(piece.source), why))
+                pieces = [other for other in pieces if other is not piece]
+    return layouts, pieces
+
+
+def _refuse_different_rates(modality: str, pieces: list[Piece]) -> None:
+    rates: dict[float, list[str]] = {}
+    for piece in pieces:
+        rate = piece.facts["layouts"][modality].get("rate")
+        if rate is not None:
+            rates.setdefault(round(rate, 6), []).append(name_of(piece.source))
+    if len(rates) > 1:
+        found = "; ".join(f"{rate:g} Hz in {len(names)} recordings ({names[0]})" for rate, names in rates.items())
+        most = max(rates, key=lambda rate: len(rates[rate]))
+        raise DataError(
+            f"The {modality} of these recordings has different rates: {found}. "
+            f"Windows need one: add {{resample: {most:g}}} to signals.{modality}."
+        )
+
+
+def _names_of(layout: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(layout.get("features", layout["channels"]))
+
+
+def _fill(rows: np.ndarray, values: np.ndarray, layout: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Copy a recording's windows, its channels brought into the common order."""
+    names, common = _names_of(layout), _names_of(wanted)
+    rows[...] = values if names == common else values[:, [names.index(name) for name in common]]
+
+
+def _in_order(corpus: Corpus, pieces: list[Piece]) -> list[Piece]:
+    """Sort by subject, session (both in the order of the corpus), order of recording, and place in the corpus."""
+    subjects = {subject: index for index, subject in enumerate(corpus.subjects)}
+    sessions: dict[tuple[str, str], int] = {}
+    for index, source in enumerate(corpus.sources):
+        sessions.setdefault((source.subject, source.session), index)
+    rank = {
+        id(piece): (
+            subjects[piece.source.subject],
+            sessions[piece.source.subject, piece.source.session],
+            piece.facts["order"],
+        )
+        for piece in pieces
+    }
+    return sorted(pieces, key=lambda piece: rank[id(piece)])
+
+
+def _dimensions(modality: str, inner: int) -> tuple[str, ...]:
+    if inner == 1:
+        return ("window", f"{modality}_feature")
+    return ("window", f"{modality}_channel", f"{modality}_time")
+
+
+def _coded(names: Sequence[str]) -> tuple[np.ndarray, list[str]]:
+    """Return codes and, in the order of their first appearance, categories."""
+    codes: dict[str, int] = {}
+    coded = np.array([codes.setdefault(name, len(codes)) for name in names], dtype=np.int32)
+    return coded, list(codes)
+
+
+def _target_variable(target: Target, truth: np.ndarray, calibration: np.ndarray) -> xr.Variable:
+    import xarray as xr
+
+    if target.kind == "trace":
+        return xr.Variable("window", truth.astype(np.float32), {"kind": "trace", "name": target.name})
+    codes = np.where(np.isfinite(truth), truth, -1).astype(np.int64)
+    empty = [name for code, name in enumerate(target.classes) if not (codes[~calibration] == code).any()]
+    if empty:
+        raise DataError(
+            f"No window of the class {' or '.join(empty)} of {target.name} could be cut; "
+            "its events may be shorter than a window, or the threshold out of range."
+        )
+    return xr.Variable("window", codes, {"kind": "class", "name": target.name, "classes": list(target.classes)})
+
+
+def _first_reasons(left_out: list[LeftOut]) -> str:
+    reasons = "".join(f"\n  - {entry.what}: {entry.why}" for entry in left_out[:5])
+    more = f"\n  and {len(left_out) - 5} more" if len(left_out) > 5 else ""
+    return f" What was left out:{reasons}{more}" if reasons else " It has no recordings."

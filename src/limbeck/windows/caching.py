@@ -1,0 +1,169 @@
+"""The windows of each recording, made once and kept in a cache."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from limbeck.errors import DataError, ReadError
+from limbeck.recording import Corpus, LeftOut, Source
+from limbeck.windows.cutting import cut_recording, name_of
+from limbeck.windows.plan import Plan
+from limbeck.windows.storing import load, read_attributes, temporary_name, write
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["Piece", "each_subject", "sweep", "windows_of"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Piece:
+    """The windows of one recording: in memory, or in the cache.
+
+    `facts` is known without the arrays: identity, order, counts, layouts of the modalities, rating, events, what was
+    left out, seconds of calibration.
+    """
+
+    source: Source
+    wanted: float
+    key: str
+    facts: dict[str, Any]
+    windows: xr.Dataset | None = None
+
+
+def each_subject(
+    corpus: Corpus, plan: Plan, store: Path | None, jobs: int
+) -> Iterator[tuple[list[Source], tuple[list[Piece], list[LeftOut]]]]:
+    """Yield each subject's sources with their pieces and what could not be read.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    plan : Plan
+    store : Path or None
+        Folder of the cache.
+    jobs : int
+        Worker processes, over subjects.
+
+    Yields
+    ------
+    list of Source, (list of Piece, list of LeftOut)
+        In the order of the corpus.
+    """
+    subjects: dict[str, list[Source]] = {}
+    for source in corpus.sources:
+        subjects.setdefault(source.subject, []).append(source)
+    groups = list(subjects.values())
+    if jobs == 1 or len(groups) <= 1:
+        results: Iterable[tuple[list[Piece], list[LeftOut]]] = (cut_subject(group, plan, store) for group in groups)
+    else:
+        import joblib
+
+        work = (joblib.delayed(cut_subject)(group, plan, store) for group in groups)
+        results = joblib.Parallel(n_jobs=jobs, backend="loky", return_as="generator")(work)
+    yield from zip(groups, results, strict=True)
+
+
+def cut_subject(sources: list[Source], plan: Plan, store: Path | None) -> tuple[list[Piece], list[LeftOut]]:
+    """Cut a subject's recordings in the order of recording, since the earliest ones give the calibration."""
+    pieces, left_out = _cut_in_turn(sources, plan, store)
+    if plan.calibration is None:
+        return pieces, left_out
+    sessions = list(dict.fromkeys(source.session for source in sources))
+    ranks = [(sessions.index(piece.facts["session"]), piece.facts["order"]) for piece in pieces]
+    if ranks == sorted(ranks):
+        return pieces, left_out
+    # the corpus lists them otherwise than they were recorded, which only reading could tell: once more, in their order
+    in_order = [pieces[index].source for index in sorted(range(len(pieces)), key=ranks.__getitem__)]
+    pieces, again = _cut_in_turn(in_order, plan, store)
+    return pieces, list(dict.fromkeys([*left_out, *again]))
+
+
+def _cut_in_turn(sources: list[Source], plan: Plan, store: Path | None) -> tuple[list[Piece], list[LeftOut]]:
+    wanted = plan.calibration.seconds if plan.calibration else 0.0
+    pieces, left_out = [], []
+    for source in sources:
+        try:
+            piece = _piece(source, plan, wanted, store)
+        except ReadError as error:
+            left_out.append(LeftOut(what=error.file, why=str(error)))
+        except DataError as error:
+            left_out.append(LeftOut(what=name_of(source), why=str(error)))
+        else:
+            pieces.append(piece)
+            wanted = max(0.0, wanted - piece.facts["calibration_seconds"])
+    return pieces, left_out
+
+
+def _piece(source: Source, plan: Plan, wanted: float, store: Path | None) -> Piece:
+    key = plan.key(source, wanted)
+    path = store / f"{key}.zarr" if store is not None else None
+    if path is not None and path.exists():
+        try:
+            return Piece(source, wanted, key, json.loads(read_attributes(path)["facts"]))
+        except (DataError, KeyError, ValueError) as error:
+            discard(path, str(error))
+    windows = cut_recording(source.read(), plan, wanted)
+    facts = json.loads(windows.attrs["facts"])
+    if path is None:
+        return Piece(source, wanted, key, facts, windows)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write(windows, path)
+    return Piece(source, wanted, key, facts)
+
+
+def windows_of(piece: Piece, plan: Plan, store: Path | None) -> xr.Dataset:
+    """Return a piece's arrays, from memory or the cache; a damaged entry is made again.
+
+    Parameters
+    ----------
+    piece : Piece
+    plan : Plan
+        The one that the piece was made for.
+    store : Path or None
+        Folder of the cache.
+
+    Returns
+    -------
+    xarray.Dataset
+        As of :func:`limbeck.windows.cutting.cut_recording`.
+    """
+    if piece.windows is not None:
+        return piece.windows
+    if store is None:
+        raise DataError(f"The windows of {name_of(piece.source)} are neither in memory nor in a cache.")
+    path = store / f"{piece.key}.zarr"
+    try:
+        return load(path)
+    except DataError as error:
+        discard(path, str(error))
+    windows = cut_recording(piece.source.read(), plan, piece.wanted)
+    write(windows, path)
+    return windows
+
+
+def discard(path: Path, why: str) -> None:
+    logger.warning("The cache entry %s is damaged and is made again: %s", path.name, why)
+    aside = temporary_name(path)
+    with suppress(FileNotFoundError):  # another process was quicker
+        path.rename(aside)
+        shutil.rmtree(aside)
+
+
+def sweep(folder: Path) -> None:
+    """Remove from a cache what writers that were killed left behind more than a day ago."""
+    yesterday = time.time() - 86_400
+    for left in folder.glob(".*.zarr.*.part"):
+        with suppress(FileNotFoundError):  # another process sweeps too
+            if left.stat().st_mtime < yesterday:
+                shutil.rmtree(left)

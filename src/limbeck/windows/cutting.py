@@ -1,0 +1,271 @@
+"""One recording cut into windows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from limbeck.errors import DataError
+from limbeck.recording import Event, LeftOut, Recording, Signal, Source
+from limbeck.signals import Pipeline
+from limbeck.targets import Segment, Target
+from limbeck.windows.plan import SLACK, Calibration, Plan
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["cut_recording", "name_of"]
+
+_BATCH = 16_000_000
+"""Samples of windows that go through the per-window steps at a time, so that memory stays bounded."""
+
+
+def name_of(source: Source | Recording) -> str:
+    """Return subject, session and trial in one line, for messages."""
+    return " ".join(part for part in (source.subject, source.session, source.trial) if part)
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """Where the windows of a recording lie, in time.
+
+    Parameters
+    ----------
+    segments : list of Segment
+        Those of the calibration first.
+    starts : ndarray of shape (n_windows,), float64
+        Increasing.
+    owner : ndarray of shape (n_windows,), int64
+        The segment of each window.
+    calibration : ndarray of shape (n_windows,), bool
+    short : int
+        Labelled segments that hold no window.
+    """
+
+    segments: list[Segment]
+    starts: np.ndarray
+    owner: np.ndarray
+    calibration: np.ndarray
+    short: int
+
+
+def cut_recording(recording: Recording, plan: Plan, wanted: float) -> xr.Dataset:
+    """Cut one recording.
+
+    Parameters
+    ----------
+    recording : Recording
+    plan : Plan
+    wanted : float
+        Seconds of it that calibration still needs.
+
+    Returns
+    -------
+    xarray.Dataset
+        Variables ``start``, ``condition``, ``calibration``, ``truth`` (as of :meth:`Target.values`, NaN in calibration)
+        and one per modality that the recording has; the attribute ``facts`` (JSON) holds what is known without the
+        arrays.
+
+    Raises
+    ------
+    DataError
+        The recording has none of the modalities, or a step or the target refuses it.
+    """
+    import xarray as xr
+
+    left_out = list(recording.notes)
+    present = _prepared(recording, plan)
+    covered = (max(signal.start for signal in present.values()), min(signal.end for signal in present.values()))
+    stretches = _calibration_stretches(recording, plan.calibration, covered, wanted)
+    whole = [Segment(*covered, "")]
+    labelled = _without(_clip(plan.target.segments(recording) if plan.target else whole, covered), stretches)
+    grid = _grid(stretches, labelled, plan)
+    truth = _truth(recording, grid, plan)
+    first = {modality: _first_samples(signal, grid.starts, plan.length) for modality, signal in present.items()}
+    gaps = {modality: _have_gaps(signal, first[modality], plan.length) for modality, signal in present.items()}
+    kept, reasons = _usable(grid, truth, gaps, plan.target)
+    if grid.short:
+        reasons = [f"{grid.short} of {len(labelled)} segments are shorter than a window of {plan.length:g} s", *reasons]
+    left_out += [LeftOut(name_of(recording), reason) for reason in reasons]
+
+    conditions = list(dict.fromkeys(segment.condition for segment in grid.segments))
+    codes = np.array([conditions.index(segment.condition) for segment in grid.segments], dtype=np.int32)
+    windows = xr.Dataset(
+        {
+            "start": ("window", grid.starts[kept]),
+            "condition": ("window", codes[grid.owner][kept], {"categories": conditions}),
+            "calibration": ("window", grid.calibration[kept]),
+            "truth": ("window", truth[kept]),
+        }
+    )
+    if kept.any():
+        for modality, signal in present.items():
+            pipeline = plan.pipelines[modality]
+            windows[modality] = _modality_variable(pipeline, signal, first[modality][kept], plan.length)
+    facts = {
+        "subject": recording.subject,
+        "session": recording.session,
+        "trial": recording.trial,
+        "order": recording.order,
+        "windows": int(kept.sum()),
+        "layouts": {
+            modality: {"shape": windows[modality].shape[1:], **windows[modality].attrs}
+            for modality in present
+            if modality in windows
+        },
+        "modalities": sorted(recording.signals),
+        "events": list(dict.fromkeys(event.name for event in recording.events)),
+        "rating": recording.ratings.get(plan.target.ratings) if plan.target else None,
+        "calibration_seconds": sum(stretch.end - stretch.start for stretch in stretches),
+        "left_out": [[entry.what, entry.why] for entry in left_out],
+    }
+    windows.attrs["facts"] = json.dumps(facts)
+    return windows
+
+
+def _prepared(recording: Recording, plan: Plan) -> dict[str, Signal]:
+    """Return the wanted modalities that the recording has, after the steps that run before the cut."""
+    present: dict[str, Signal] = {}
+    for modality, pipeline in plan.pipelines.items():
+        signal = recording.signals.get(modality)
+        if signal is not None and signal.data.shape[1]:
+            present[modality] = pipeline.on_recording(signal)
+    if not present:
+        raise DataError(f"{name_of(recording)} has none of the modalities {', '.join(plan.pipelines)}.")
+    return present
+
+
+def _grid(stretches: list[Segment], labelled: list[Segment], plan: Plan) -> _Grid:
+    """Lay windows into segments, anew in each."""
+    segments = [*stretches, *labelled]
+    grids = [_starts(segment, plan.length, plan.hop) for segment in segments]
+    starts = np.concatenate([*grids, np.empty(0)])
+    owner = np.repeat(np.arange(len(segments)), [len(grid) for grid in grids])
+    order = np.argsort(starts, kind="stable")
+    starts, owner = starts[order], owner[order]
+    short = sum(len(grid) == 0 for grid in grids[len(stretches) :])
+    return _Grid(segments, starts, owner, owner < len(stretches), short)
+
+
+def _truth(recording: Recording, grid: _Grid, plan: Plan) -> np.ndarray:
+    """Return what the annotations say about each window, NaN in calibration."""
+    truth = np.full(len(grid.starts), np.nan)
+    if plan.target is not None:
+        codes = np.array([segment.code for segment in grid.segments], dtype=np.int64)[grid.owner]
+        truth = plan.target.values(recording, codes, grid.starts, plan.length)
+        truth[grid.calibration] = np.nan
+    return truth
+
+
+def _usable(
+    grid: _Grid, truth: np.ndarray, gaps: dict[str, np.ndarray], target: Target | None
+) -> tuple[np.ndarray, list[str]]:
+    """Return which windows have a target and no missing samples, and what the others lack."""
+    kept, reasons = np.ones(len(truth), dtype=bool), []
+    if target is not None:
+        kept = grid.calibration | np.isfinite(truth)
+        if not kept.all():
+            reasons.append(f"{(~kept).sum()} of {len(kept)} windows have no value of {target.name}")
+    broken = np.any(list(gaps.values()), axis=0)
+    if broken[kept].any():
+        counts = ", ".join(f"{modality} {gap[kept].sum()}" for modality, gap in gaps.items() if gap[kept].any())
+        reasons.append(f"{broken[kept].sum()} of {kept.sum()} windows have missing samples ({counts})")
+    return kept & ~broken, reasons
+
+
+def _clip(segments: Iterable[Segment], covered: tuple[float, float]) -> list[Segment]:
+    """Shorten segments to the time that is covered; those outside vanish."""
+    clipped = [
+        segment._replace(start=max(segment.start, covered[0]), end=min(segment.end, covered[1])) for segment in segments
+    ]
+    return [segment for segment in clipped if segment.end > segment.start]
+
+
+def _calibration_stretches(
+    recording: Recording, calibration: Calibration | None, covered: tuple[float, float], wanted: float
+) -> list[Segment]:
+    """Return the earliest `wanted` seconds of the condition that this recording covers."""
+    if calibration is None or wanted <= SLACK:
+        return []
+    events: Sequence[Event] = recording.events
+    if calibration.condition is None:
+        events = [Event("", 0.0, recording.duration)]
+    named = [event for event in events if calibration.condition is None or event.name == calibration.condition]
+    stretches = []
+    for segment in _clip(sorted(Segment(event.start, event.end, event.name) for event in named), covered):
+        if wanted > SLACK:
+            stretches.append(segment._replace(end=min(segment.end, segment.start + wanted)))
+            wanted -= stretches[-1].end - stretches[-1].start
+    return stretches
+
+
+def _without(segments: list[Segment], stretches: list[Segment]) -> list[Segment]:
+    """Take the calibration stretches out of segments; what is left on either side is a segment of its own."""
+    for stretch in stretches:
+        parts = [
+            part
+            for segment in segments
+            for part in (
+                segment._replace(end=min(segment.end, stretch.start)),
+                segment._replace(start=max(segment.start, stretch.end)),
+            )
+            if stretch.start < segment.end and segment.start < stretch.end
+        ]
+        apart = [segment for segment in segments if stretch.start >= segment.end or segment.start >= stretch.end]
+        segments = sorted(part for part in [*apart, *parts] if part.end > part.start + SLACK)
+    return segments
+
+
+def _starts(segment: Segment, length: float, hop: float) -> np.ndarray:
+    """Return the starts of the windows that lie wholly in a segment, the first at its start."""
+    last = (segment.end - segment.start - length + SLACK) / hop
+    return segment.start + hop * np.arange(int(np.floor(last)) + 1 if last >= 0 else 0)
+
+
+def _samples(length: float, rate: float) -> int:
+    return round(length * rate)
+
+
+def _first_samples(signal: Signal, starts: np.ndarray, length: float) -> np.ndarray:
+    """Return the index of each window's first sample: the first at or after its start, so that no window reaches back."""
+    samples = _samples(length, signal.rate)
+    if not 0 < samples <= signal.data.shape[1]:
+        if len(starts) == 0:
+            return np.zeros(0, dtype=np.int64)
+        raise DataError(
+            f"Windows of {length:g} s hold {samples} samples at {signal.rate:g} Hz; "
+            f"the signal has {signal.data.shape[1]}."
+        )
+    first = np.ceil((starts - signal.start) * signal.rate - SLACK).astype(np.int64)
+    return np.clip(first, 0, signal.data.shape[1] - samples)
+
+
+def _have_gaps(signal: Signal, first: np.ndarray, length: float) -> np.ndarray:
+    missing = ~np.isfinite(signal.data).all(axis=0)
+    count = np.concatenate([[0], np.cumsum(missing)])
+    return count[first + _samples(length, signal.rate)] > count[first] if len(first) else np.zeros(0, dtype=bool)
+
+
+def _modality_variable(pipeline: Pipeline, signal: Signal, first: np.ndarray, length: float) -> xr.Variable:
+    """Gather the windows of one modality and run the per-window steps, a batch at a time."""
+    import xarray as xr
+
+    samples = _samples(length, signal.rate)
+    sliding = np.lib.stride_tricks.sliding_window_view(signal.data, samples, axis=1)
+    size = max(1, _BATCH // (samples * len(signal.channels)))
+    batches = []
+    for at in range(0, len(first), size):
+        data = np.ascontiguousarray(sliding[:, first[at : at + size]].swapaxes(0, 1))
+        batches.append(pipeline.on_windows(data, signal.rate, signal.channels))
+    data = np.concatenate([batch.data for batch in batches]) if len(batches) > 1 else batches[0].data
+    attributes: dict[str, Any] = {"unit": signal.unit, "channels": list(batches[0].channels)}
+    modality = pipeline.modality
+    if batches[0].features is None:
+        attributes["rate"] = float(signal.rate)
+        return xr.Variable(("window", f"{modality}_channel", f"{modality}_time"), data, attributes)
+    attributes |= {"unit": "", "features": list(batches[0].features)}
+    return xr.Variable(("window", f"{modality}_feature"), data, attributes)

@@ -1,0 +1,152 @@
+"""What is asked of windows, and the keys that everything which decides their content goes into."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+import pkgutil
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from limbeck import signals as signal_room
+from limbeck.errors import StudyError
+from limbeck.recording import Source
+from limbeck.signals import Pipeline, parse_signals
+from limbeck.targets import Target
+
+__all__ = ["SLACK", "Calibration", "Plan", "make_plan"]
+
+SLACK = 1e-6
+"""Seconds (or samples) by which rounding may move an edge."""
+
+_FORMAT = 1
+"""Raised when stored windows change in a way that their modules' source does not tell."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The earliest part of a condition, kept apart for normalisation: never trained on, never tested on.
+
+    Parameters
+    ----------
+    condition : str or None
+        An event's name; None takes the beginning of the subject's first recording, whatever happens in it.
+    seconds : float
+        How much of each subject's earliest samples in that condition.
+    """
+
+    condition: str | None
+    seconds: float
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.seconds) and self.seconds > 0):
+            raise StudyError([f"seconds must be above 0, found {self.seconds}"], source="calibration")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything but the recordings that decides the windows.
+
+    Parameters
+    ----------
+    pipelines : dict of str to Pipeline
+        By wanted modality.
+    target : Target or None
+    length, hop : float
+        Seconds.
+    calibration : Calibration or None
+    code : str
+        Hash of the code that does the work.
+    """
+
+    pipelines: dict[str, Pipeline]
+    target: Target | None
+    length: float
+    hop: float
+    calibration: Calibration | None
+    code: str
+
+    @cached_property
+    def definition(self) -> dict[str, Any]:
+        """All of it as JSON values; the seconds of calibration are asked of each recording anew."""
+        return {
+            "signals": [pipeline.definition for pipeline in self.pipelines.values()],
+            "target": self.target.definition if self.target else None,
+            "length": float(self.length),
+            "hop": float(self.hop),
+            "calibration": self.calibration.condition if self.calibration else None,
+            "code": self.code,
+        }
+
+    def key(self, source: Source, wanted: float) -> str:
+        """Return the key of one recording's windows; `wanted` seconds of it are still needed for calibration."""
+        parts = [
+            source.fingerprint(),
+            [_module_digest(name) for name in source.modules],
+            self.definition,
+            wanted,
+            _FORMAT,
+        ]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def make_plan(
+    signals: Mapping[str, Any], target: Target | None, length: float, hop: float, calibration: Calibration | None
+) -> Plan:
+    """Check what is asked, as of :func:`limbeck.windows.cut`; raises StudyError with every mistake."""
+    mistakes = [
+        f"windows: {name} must be a number of seconds above 0, found {value!r}"
+        for name, value in (("length", length), ("hop", hop))
+        if not (isinstance(value, int | float) and np.isfinite(value) and value > 0)
+    ]
+    if not mistakes and calibration is not None and calibration.seconds < length - SLACK:
+        mistakes.append(
+            f"calibration: {calibration.seconds:g} s hold no window of {length:g} s; use at least {length:g} s"
+        )
+    pipelines: dict[str, Pipeline] = {}
+    try:
+        pipelines = parse_signals(signals)
+    except StudyError as error:
+        mistakes += error.mistakes
+    if mistakes:
+        raise StudyError(mistakes, source="windows")
+    return Plan(pipelines, target, float(length), float(hop), calibration, _code_digest(pipelines))
+
+
+def _code_digest(pipelines: Mapping[str, Pipeline]) -> str:
+    """Return a hash of the source of the modules that make windows, and of the versions of the libraries they use."""
+    steps = [step for pipeline in pipelines.values() for step in (*pipeline.steps, *pipeline.features)]
+    modules = {"limbeck.recording", "limbeck.targets"}
+    for room in (__package__, signal_room.__name__):
+        modules |= {f"{room}.{module.name}" for module in pkgutil.iter_modules(sys.modules[room].__path__)}
+    modules |= {step.kind.function.__module__ for step in steps}
+    libraries = {"numpy", "scipy"} | {library for step in steps for library in step.kind.libraries}
+    versions = [[library, importlib.metadata.version(library)] for library in sorted(libraries)]
+    parts = [[[name, _module_digest(name)] for name in sorted(modules)], versions]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def _module_digest(name: str) -> str:
+    """Return a hash of a module's source file; of a library, also of its version."""
+    digest = hashlib.sha256(name.encode())
+    module = sys.modules.get(name)
+    file = getattr(module, "__file__", None)
+    if file is None:
+        spec = importlib.util.find_spec(name)
+        file = spec.origin if spec is not None else None
+    if file is not None and Path(file).is_file():
+        digest.update(Path(file).read_bytes())
+    package = name.partition(".")[0]
+    if package != "limbeck":
+        with suppress(importlib.metadata.PackageNotFoundError):  # a module of the user's own has no version
+            digest.update(importlib.metadata.version(package).encode())
+    return digest.hexdigest()

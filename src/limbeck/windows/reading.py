@@ -1,0 +1,120 @@
+"""Window sets in memory: listing them, and selecting modalities and channels."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from limbeck.errors import StudyError, did_you_mean
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+__all__ = ["decode", "modalities", "table", "view"]
+
+_CODED = ("subject", "session", "trial", "condition")
+
+
+def modalities(windows: xr.Dataset) -> tuple[str, ...]:
+    """Return the modalities of a window set, in its order."""
+    return tuple(str(name) for name in windows.data_vars if f"{name}_present" in windows.data_vars)
+
+
+def decode(variable: xr.DataArray) -> np.ndarray:
+    """Return the strings behind a coordinate's codes.
+
+    Parameters
+    ----------
+    variable : xarray.DataArray of shape (window,), int
+        With the attribute ``categories``.
+
+    Returns
+    -------
+    ndarray of shape (window,), str
+    """
+    return np.asarray(variable.attrs["categories"], dtype=str)[variable.to_numpy()]
+
+
+def table(windows: xr.Dataset) -> pd.DataFrame:
+    """List the windows, a row each, without their samples.
+
+    Parameters
+    ----------
+    windows : xarray.Dataset
+        As of :func:`cut`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``window`` (row number), ``subject session trial condition`` (str), ``start`` (s), ``order``,
+        ``calibration``, and ``target`` if there is one: a class code (-1: none) or a value.
+    """
+    import pandas as pd
+
+    columns: dict[str, Any] = {"window": np.arange(windows.sizes["window"])}
+    columns |= {name: decode(windows[name]).astype(object) for name in _CODED}
+    columns |= {name: windows[name].to_numpy() for name in ("start", "order", "calibration")}
+    if "target" in windows:
+        columns["target"] = windows["target"].to_numpy()
+    return pd.DataFrame(columns)
+
+
+def view(windows: xr.Dataset, inputs: Mapping[str, Sequence[str] | None]) -> xr.Dataset:
+    """Select modalities and channels: what one model sees of the windows.
+
+    Parameters
+    ----------
+    windows : xarray.Dataset
+        As of :func:`cut`.
+    inputs : mapping of str to list of str or None
+        Modality to channels, in the order wanted; None for all. Of features, all columns that come from these channels.
+
+    Returns
+    -------
+    xarray.Dataset
+        The same windows with these modalities only.
+
+    Raises
+    ------
+    StudyError
+        With every modality or channel that does not exist, and the nearest that does.
+    """
+    available = modalities(windows)
+    mistakes = []
+    chosen: dict[str, list[int] | None] = {}
+    for modality, channels in inputs.items():
+        if modality not in available:
+            mistakes.append(f"there is no modality '{modality}' in these windows.{did_you_mean(modality, available)}")
+        elif channels is None:
+            chosen[modality] = None
+        else:
+            names = windows[modality].attrs["channels"]
+            mistakes += [
+                f"{modality} has no channel '{channel}'.{did_you_mean(channel, set(names) - {''})}"
+                for channel in channels
+                if channel not in names
+            ]
+            mistakes += [f"{modality}: '{name}' is named twice" for name, n in Counter(channels).items() if n > 1]
+            chosen[modality] = [index for channel in channels for index, name in enumerate(names) if name == channel]
+            if not channels:
+                mistakes.append(f"{modality}: name at least one channel, or none of the list for all")
+    if not inputs:
+        mistakes.append("name at least one modality")
+    if mistakes:
+        raise StudyError(mistakes, source="inputs")
+    dropped = [name for modality in available if modality not in inputs for name in (modality, f"{modality}_present")]
+    selected = windows.drop_vars(dropped)
+    for modality, indices in chosen.items():
+        if indices is not None:
+            variable = selected[modality]
+            picked = variable.isel({variable.dims[1]: indices})
+            for name in ("channels", "features"):
+                if name in variable.attrs:
+                    picked.attrs[name] = [variable.attrs[name][index] for index in indices]
+            selected = selected.drop_vars(modality).assign({modality: picked})
+    ordered = [name for modality in inputs for name in (modality, f"{modality}_present")]
+    return selected[[*ordered, *(name for name in selected.data_vars if name not in ordered)]]
