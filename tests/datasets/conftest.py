@@ -21,7 +21,9 @@ def e4_texts(seconds: int, start: float = START, offsets: Mapping[str, float] | 
         "BVP": [f"{v:.2f}" for v in rng.normal(0, 50, 64 * seconds)],
         "EDA": [f"{v:.6f}" for v in 0.5 + 0.01 * np.arange(4 * seconds)],
         "TEMP": [f"{v:.2f}" for v in 33 + 0.01 * np.arange(4 * seconds)],
-        "ACC": [f"{x},{y},64" for x, y in zip(np.arange(32 * seconds) % 100, -np.arange(32 * seconds) % 90, strict=True)],
+        "ACC": [
+            f"{x},{y},64" for x, y in zip(np.arange(32 * seconds) % 100, -np.arange(32 * seconds) % 90, strict=True)
+        ],
     }
     texts = {}
     for name, rows in values.items():
@@ -100,7 +102,11 @@ def edf_bytes(
     version = b"0       " if kind == "EDF" else b"\xffBIOSEMI"
     head = [version, pad("X X X X", 80), pad("Startdate X X X X", 80), b"01.02.21", b"10.30.00"]
     head += [pad(256 * (len(listed) + 1), 8), pad(reserved, 44)]
-    head += [pad(n_records if stated_records is None else stated_records, 8), pad(f"{seconds:g}", 8), pad(len(listed), 4)]
+    head += [
+        pad(n_records if stated_records is None else stated_records, 8),
+        pad(f"{seconds:g}", 8),
+        pad(len(listed), 4),
+    ]
     signal_head = [pad(v, size) for column, size in zip(fields, widths, strict=True) for v in column]
     data = []
     for record in range(n_records):
@@ -125,7 +131,27 @@ def eegmat_edf() -> Callable[..., bytes]:
     """Make a file with EEGMAT's channels at 50 Hz, EEG channel k being ``100 k`` digital everywhere."""
 
     def make(seconds: int = 4, **options: object) -> bytes:
-        sites = "Fp1 Fp2 F3 F4 F7 F8 T3 T4 C3 C4 T5 T6 P3 P4 O1 O2 Fz Cz Pz".split()
+        sites = [
+            "Fp1",
+            "Fp2",
+            "F3",
+            "F4",
+            "F7",
+            "F8",
+            "T3",
+            "T4",
+            "C3",
+            "C4",
+            "T5",
+            "T6",
+            "P3",
+            "P4",
+            "O1",
+            "O2",
+            "Fz",
+            "Cz",
+            "Pz",
+        ]
         n = 50
         channels = [
             {"label": f"EEG {site}", "digital": np.full(n * seconds, 100 * k), "samples": n}

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import io
-import os
 import pickle
 import time
 import zipfile
@@ -22,7 +20,7 @@ Write = Callable[..., Path]
 START = 1_600_000_000.0
 
 
-def zipped(path: Path, files: dict[str, str | bytes], **options: object) -> Path:
+def zipped(path: Path, files: dict[str, str | bytes]) -> Path:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, text in files.items():
             archive.writestr(name, text)
@@ -181,16 +179,16 @@ def test_a_damaged_annotation_costs_only_itself_and_is_noted(
 
 
 def test_an_ibi_file_with_only_its_header_is_noted(tmp_path: Path, write_e4: Write) -> None:
-    recording = e4.read_session(
-        write_e4(tmp_path / "S", 30, replace={"IBI.csv": "1600000000.0, IBI\n"}), subject="S"
-    )
+    recording = e4.read_session(write_e4(tmp_path / "S", 30, replace={"IBI.csv": "1600000000.0, IBI\n"}), subject="S")
     assert "ibi" not in recording.traces
     assert "no values" in recording.notes[0].why
 
 
 def test_tags_are_unix_times_in_the_files_order_and_may_be_empty(tmp_path: Path, write_e4: Write) -> None:
     assert e4.read_tags(write_e4(tmp_path / "none", 30)).shape == (0,)
-    tagged = write_e4(tmp_path / "some", 30, replace={"tags.csv": None, "tags_S1.csv": "1600000020.25\r\n1600000010\r\n"})
+    tagged = write_e4(
+        tmp_path / "some", 30, replace={"tags.csv": None, "tags_S1.csv": "1600000020.25\r\n1600000010\r\n"}
+    )
     np.testing.assert_array_equal(e4.read_tags(tagged), [1600000020.25, 1600000010])
 
 
@@ -305,11 +303,11 @@ def test_two_sessions_in_a_zip_are_refused(tmp_path: Path, e4_files: Callable) -
 def test_links_out_of_the_session_are_refused_and_links_within_are_followed(tmp_path: Path, write_e4: Write) -> None:
     outside = write_e4(tmp_path / "elsewhere", 30)
     folder = write_e4(tmp_path / "S", 30, replace={"EDA.csv": None})
-    os.symlink(outside / "EDA.csv", folder / "EDA.csv")
+    (folder / "EDA.csv").symlink_to(outside / "EDA.csv")
     with pytest.raises(ReadError, match=r"EDA\.csv: found a link that leads out"):
         e4.read_session(folder, subject="S")
     (folder / "EDA.csv").unlink()
-    os.symlink(folder / "TEMP.csv", folder / "EDA.csv")
+    (folder / "EDA.csv").symlink_to(folder / "TEMP.csv")
     assert "eda" in e4.read_session(folder, subject="S").signals
 
 
@@ -377,7 +375,7 @@ def test_one_bad_session_is_left_out_with_its_reason_and_the_rest_is_read(tmp_pa
 
 def test_a_session_behind_a_link_out_of_the_root_is_left_out(tmp_path: Path, write_e4: Write) -> None:
     write_e4(tmp_path / "lab" / "P01", 30)
-    os.symlink(write_e4(tmp_path / "elsewhere", 30), tmp_path / "lab" / "P02")
+    (tmp_path / "lab" / "P02").symlink_to(write_e4(tmp_path / "elsewhere", 30))
     corpus = load("e4", tmp_path / "lab")
     assert corpus.subjects == ("P01",)
     assert "link" in corpus.left_out[0].why
@@ -429,4 +427,3 @@ def test_reading_leaves_the_folder_as_it_was(tmp_path: Path, write_e4: Write) ->
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     e4.read_session(folder, subject="S")
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
-    assert io.BytesIO(before["tags.csv"]).read() == b""

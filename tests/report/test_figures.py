@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from xml.etree import ElementTree as ET
 
 import matplotlib as mpl
@@ -98,3 +99,12 @@ def test_names_of_subjects_are_drawn_as_they_are(make_study, name):
     judgement.per_subject.rename(index={"S01": name}, inplace=True)
     svg = figures.paired(judgement, judgement.verdicts[0], name="p")
     assert name in [element.text for element in ET.fromstring(svg).iter()]
+
+
+def test_lower_is_a_gain_where_lower_is_better(make_study):
+    judgement = make_study(subjects=4, classes=())[1][0]
+    judgement.per_subject["alone"] = [0.5, 0.5, 0.5, 0.5]
+    judgement.per_subject["taught"] = [0.4, 0.4, 0.4, 0.6]
+    for metric, told in (("rmse", "3 gain, 1 lose"), ("ccc", "1 gain, 3 lose")):
+        held = dataclasses.replace(judgement, metric=metric)
+        assert told in str(figures.paired(held, held.verdicts[0], name="p"))

@@ -93,8 +93,9 @@ def test_page_holds_every_part_in_order(tmp_path, make_study):
     record, judgements, history = make_study()
     _, reader = written(tmp_path, (record, judgements, history))
     parts = [
-        record.question, judgements[0].verdicts[0].sentence, "What teaching gained", "Protocol", "5 folds over subjects",
-        "taught against alone", "Scores of the arms", "Diagnostics", "Baselines and confounds", "Confusion matrices",
+        record.question, judgements[0].verdicts[0].sentence, "What teaching gained", "Protocol",
+        "5 folds over subjects", "taught against alone",
+        "Scores of the arms", "Diagnostics", "Baselines and confounds", "Confusion matrices",
         "Learning curves", "The smallest gain these subjects could show", "What was left out", "S09/EDA.csv",
         "Environment", "2.13.0", "The study", "alone: {inputs: [eda]}",
     ]  # fmt: skip
@@ -140,6 +141,7 @@ def test_hostile_names_inject_nothing(tmp_path, make_study):
         differences = tuple(
             dataclasses.replace(row, other=rename.get(row.other, row.other)) for row in verdict.differences
         )
+        verdict = dataclasses.replace(verdict, comparison=comparison, differences=differences, sentence=HOSTILE)
         table = judgement.per_subject.rename(columns=rename)
         table.index = [f"{HOSTILE}{number}" for number in range(len(table))]
         arms = {rename.get(arm, arm): dataclasses.replace(score, arm=rename.get(arm, arm))
@@ -147,7 +149,7 @@ def test_hostile_names_inject_nothing(tmp_path, make_study):
         held.append(
             dataclasses.replace(
                 judgement, arms=arms, per_subject=table, classes=(HOSTILE, "b"), warnings=(HOSTILE,),
-                verdicts=(dataclasses.replace(verdict, comparison=comparison, differences=differences, sentence=HOSTILE),),
+                verdicts=(verdict,),
             )
         )  # fmt: skip
     history = history.replace({"arm": rename})
@@ -301,5 +303,5 @@ def test_settings_shared_by_variants_are_said_once(tmp_path, make_study):
     arms = ("teacher", "alone", "taught")
     _, reader = written(tmp_path, make_study(variants=names, arms=arms, protocol=protocol, epochs=3, subjects=6))
     assert "0 to 29" in reader.words
-    assert re.search(r"normalisation train a, b transductive c", reader.words)
+    assert re.search(r"normalisation train a; b transductive c", reader.words)
     assert "folds leave one subject out judged by" in reader.words

@@ -133,8 +133,11 @@ def looks_like(path: Path) -> bool:
     """Tell whether a file begins like EDF or BDF, or a folder holds files that are named so."""
     if path.is_dir():
         return any(child.suffix.lower() in _SUFFIXES for child in visible(path))
-    with path.open("rb") as stream:
-        start = stream.read(8)
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(8)
+    except OSError as error:
+        raise ReadError(path, found=error.strerror or str(error), expected="a readable file") from error
     return start in (b"0       ", b"\xffBIOSEMI") or path.suffix.lower() in _SUFFIXES
 
 
@@ -488,6 +491,7 @@ _KINDS = (
     ("temp", r"temp(?:erature)?|skt"),
     ("acc", r"acc(?:el(?:eration|erometer)?)?"),
 )
+_TRIGGER = re.compile(r"status|trig|stim|event|marker", re.IGNORECASE)
 _KIND = re.compile("|".join(f"(?P<{kind}>{names})" for kind, names in _KINDS), re.IGNORECASE)
 
 
@@ -640,6 +644,8 @@ def _by_label(header: Header) -> tuple[dict[str, list[tuple[str, Channel]]], lis
     unknown = []
     for channel in header.channels:
         kind = classify(channel.label)
+        if kind is None and _TRIGGER.match(channel.label):
+            continue
         if kind is None:
             unknown.append(channel.label or "(no label)")
             continue

@@ -104,6 +104,9 @@ def read_labels(file: Path) -> tuple[dict[int, list[Interval]], list[LeftOut]]:
         table = pd.read_csv(io.BytesIO(content), encoding="utf-8-sig", dtype=str, skip_blank_lines=False)
     except (ValueError, UnicodeDecodeError) as error:  # pandas' ParserError is a ValueError
         raise ReadError(file, found=str(error).strip(), expected=f"a table with the columns {columns}") from error
+    if not isinstance(table.index, pd.RangeIndex):  # pandas takes the surplus of the first row for row names
+        found = f"more fields in row 2 than the {len(table.columns)} columns of row 1"
+        raise ReadError(file, where="row 2", found=found, expected="a field per column")
     table.columns = table.columns.str.strip()
     missing = [column for column in _COLUMNS if column not in table.columns]
     if missing:

@@ -19,26 +19,31 @@ class Linear(nn.Module):
     With weight decay this is a regularised logistic regression; its loss is convex, so the start does not matter and zero
     makes it deterministic. It has no intermediate features.
 
+    With `balance`, the features of each modality are divided by the root of their number (block scaling, as in multi-block
+    principal component analysis), so that 190 band powers do not drown 4 numbers of the heart.
+
     Parameters
     ----------
     modalities : mapping of str to InputShape
         Features of any number of modalities.
     n_outputs : int
         Number of classes, or 1 for a trace.
+    balance : bool
+        Whether every modality weighs the same, however many features it has.
     """
 
     reads = "features"
     max_modalities = None
     missing_modalities = False
 
-    def __init__(self, modalities: Mapping[str, InputShape], n_outputs: int) -> None:
+    def __init__(self, modalities: Mapping[str, InputShape], n_outputs: int, *, balance: bool = False) -> None:
         super().__init__()
-        self.modalities = tuple(modalities)
+        self.scales = {name: shape.channels**-0.5 if balance else 1.0 for name, shape in modalities.items()}
         self.head = nn.Linear(sum(shape.channels for shape in modalities.values()), n_outputs)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
     def forward(self, inputs: dict[str, Tensor]) -> Outputs:
         """Return logits or a trace's value."""
-        x = torch.cat([inputs[name] for name in self.modalities], dim=-1)
+        x = torch.cat([inputs[name] * scale for name, scale in self.scales.items()], dim=-1)
         return Outputs(self.head(x), {})

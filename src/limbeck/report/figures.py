@@ -203,7 +203,8 @@ def paired(judgement: Judgement, verdict: Verdict, *, name: str) -> Markup | Non
     pairs = table[[comparison.alone, comparison.taught]].dropna()
     if pairs.empty:
         return None
-    pairs = pairs.iloc[np.argsort((pairs[comparison.taught] - pairs[comparison.alone]).to_numpy(), kind="stable")]
+    gained = _gained(pairs, judgement.metric)
+    pairs, gained = pairs.iloc[np.argsort(gained, kind="stable")], np.sort(gained)
     height = min(3.1 + 0.07 * len(pairs), 11.5)
     with _styled() as figure_of:
         figure = figure_of(WIDTH, height)
@@ -212,9 +213,15 @@ def paired(judgement: Judgement, verdict: Verdict, *, name: str) -> Markup | Non
         _who_gained(right, pairs, judgement.metric, height)
         title = (
             f"{words.metric_label(judgement.metric)} of each of {len(pairs)} subjects, {comparison.alone} against "
-            f"{comparison.taught}: {int((pairs[comparison.taught] > pairs[comparison.alone]).sum())} subjects gain."
+            f"{comparison.taught}: {int((gained > 0).sum())} subjects gain."
         )
         return _to_svg(figure, name=name, title=title)
+
+
+def _gained(pairs: pd.DataFrame, metric: str) -> np.ndarray:
+    """Second column minus first, turned round where a lower score is better."""
+    before, after = pairs.to_numpy(dtype=float).T
+    return before - after if metric in words.LOWER_IS_BETTER else after - before
 
 
 @dataclass(frozen=True)
@@ -255,7 +262,7 @@ def _columns(axes: Axes, judgement: Judgement, columns: Sequence[Column], lines:
     if lines is not None:
         before, after = lines.to_numpy(dtype=float).T
         for rises, colour in ((True, BLUE), (False, RED)):
-            chosen = (after > before) == rises
+            chosen = (_gained(lines, judgement.metric) > 0) == rises
             axes.plot([0, 1], [before[chosen], after[chosen]], color=colour, linewidth=0.9, alpha=0.55)
     for column in columns:
         values = judgement.per_subject[column.arm].dropna().to_numpy(dtype=float)
@@ -291,9 +298,10 @@ def _columns(axes: Axes, judgement: Judgement, columns: Sequence[Column], lines:
 
 def _who_gained(axes: Axes, pairs: pd.DataFrame, metric: str, height: float) -> None:
     before, after = pairs.to_numpy(dtype=float).T
+    gained = _gained(pairs, metric)
     rows = np.arange(len(pairs))
     for rises, colour in ((True, BLUE), (False, RED)):
-        chosen = (after > before) == rises
+        chosen = (gained > 0) == rises
         axes.hlines(rows[chosen], before[chosen], after[chosen], color=colour, linewidth=1.6, alpha=0.8)
     axes.plot(before, rows, "s", markersize=3.8, color=MUTED, markeredgewidth=0, label="alone")
     axes.plot(after, rows, "o", markersize=4.6, color=BLUE, markeredgewidth=0, label="taught")
@@ -307,8 +315,7 @@ def _who_gained(axes: Axes, pairs: pd.DataFrame, metric: str, height: float) -> 
     axes.set_ylim(-0.8, len(pairs) - 0.2)
     axes.grid(axis="y", visible=False)
     axes.set_xlabel(words.metric_label(metric))
-    gained, lost = int((after > before).sum()), int((after < before).sum())
-    axes.set_title(f"{gained} gain, {lost} lose")
+    axes.set_title(f"{int((gained > 0).sum())} gain, {int((gained < 0).sum())} lose")
     axes.legend(
         loc="lower right", bbox_to_anchor=(1, 1), ncols=2, handletextpad=0.1, columnspacing=1, borderaxespad=0.1
     )

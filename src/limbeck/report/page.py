@@ -70,7 +70,7 @@ def write_whole(path: Path, text: str) -> Path:
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:
         with os.fdopen(handle, "wb") as stream:
-            stream.write(text.encode("utf-8"))
+            stream.write(text.encode("utf-8", errors="replace"))
         mask = os.umask(0)
         os.umask(mask)
         Path(temporary).chmod(0o666 & ~mask)  # mkstemp makes files that only their owner may read
@@ -144,10 +144,10 @@ def _headline(judgements: Sequence[Judgement]) -> str:
     if not claims:
         return "This study makes no comparison: it reports scores, and no claim that teaching helped."
     if len(claims) == 1:
-        return "Teaching helped." if claims[0] else "No evidence that teaching helped."
+        return "Teaching helped." if claims[0] else "This study does not show that teaching helped."
     held = sum(claims)
     if held == 0:
-        return f"No evidence that teaching helped in any of {len(claims)} comparisons."
+        return f"None of {len(claims)} comparisons shows that teaching helped."
     if held == len(claims):
         return f"Teaching helped in all {held} comparisons."
     return f"Teaching helped in {held} of {len(claims)} comparisons."
@@ -169,7 +169,7 @@ def cautions(record: StudyRecord, judgements: Sequence[Judgement]) -> list[str]:
     said = []
     for text, variants in where.items():
         some = several and variants and len(variants) < len(judgements)
-        said.append(f"{', '.join(variants)}: {text}" if some else text)
+        said.append(f"{'; '.join(variants)}: {text}" if some else text)
     together = " ".join(said).lower()
     bare = [
         verdict.comparison.taught
@@ -191,7 +191,7 @@ def cautions(record: StudyRecord, judgements: Sequence[Judgement]) -> list[str]:
         )
     transductive = words.transductive_variants(record.protocol.get("normalisation"))
     if transductive and "transductive" not in together:
-        which = f" ({', '.join(transductive)})" if transductive != [""] and several else ""
+        which = f" ({'; '.join(transductive)})" if transductive != [""] and several else ""
         said.insert(
             0,
             f"Normalisation is transductive{which}: it uses all of a test subject’s unlabelled data, which a device "
@@ -221,7 +221,9 @@ def _compact(value: Any, variants: Sequence[str]) -> Any:
         shared: dict[str, list[str]] = {}
         for variant, held in value.items():
             shared.setdefault(_listed(held), []).append(variant)
-        return next(iter(shared)) if len(shared) == 1 else shared
+        if len(shared) == 1:
+            return next(iter(shared))
+        return {held: "; ".join(names) for held, names in shared.items()}
     return value
 
 
@@ -419,7 +421,9 @@ def _verdict(
         role: [row for row in verdict.differences if row.role == role] for role in ("credit", "diagnostic", "reference")
     }
     pair = f"{comparison.taught} against {comparison.alone}"
-    name = f"{judgement.variant}: {pair}" if swept and judgement.variant else pair
+    name = pair
+    if swept and judgement.variant:
+        name = judgement.variant if len(judgement.verdicts) == 1 else f"{judgement.variant}: {pair}"
     estimate = words.gain(alone.gain.estimate if alone else None, metric)
     bounds = words.interval(alone.gain if alone else None, metric)
     gap = _gap(verdict)

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from limbeck.metrics import METRICS
+
 if TYPE_CHECKING:
     from limbeck.evaluation.judgement import Comparison, Difference, Interval, Judgement
 
@@ -31,10 +33,7 @@ __all__ = [
     "verdict_label",
 ]
 
-METRICS = {
-    "balanced_accuracy": "balanced accuracy",
-    "accuracy": "accuracy",
-    "macro_f1": "macro F1",
+SHORT = {
     "kappa": "Cohen’s κ",
     "mcc": "MCC",
     "auc": "AUC",
@@ -43,8 +42,10 @@ METRICS = {
     "ccc": "CCC",
 }
 
-IN_POINTS = frozenset({"balanced_accuracy", "accuracy", "macro_f1", "auc"})
+IN_POINTS = frozenset(name for name, metric in METRICS.items() if metric.in_points)
 """Metrics that run from 0 to 1 as shares do: their differences are told in points (hundredths)."""
+
+LOWER_IS_BETTER = frozenset(name for name, metric in METRICS.items() if not metric.higher_is_better)
 
 CONTROLS: Mapping[str, str] = {
     "alone": "The same student, trained on labels only: nobody teaches it.",
@@ -156,8 +157,10 @@ def label(text: object, limit: int = 60) -> str:
 
 
 def metric_label(metric: str) -> str:
-    """Return the usual written name of a metric."""
-    return METRICS.get(metric, metric.replace("_", " "))
+    """Return the name of a metric as it is short enough for the head of a column."""
+    if metric in SHORT:
+        return SHORT[metric]
+    return METRICS[metric].label if metric in METRICS else metric.replace("_", " ")
 
 
 def gain_unit(metric: str) -> str:

@@ -123,6 +123,8 @@ def _apply(x: np.ndarray, sections: np.ndarray, causal: bool) -> np.ndarray:
 
     x = np.asarray(x)
     dtype = x.dtype if np.issubdtype(x.dtype, np.floating) else np.dtype(np.float64)
+    if causal and x.shape[-1] == 0:
+        return x.astype(dtype)
     gaps = missing(x)
     if causal:
         filled = hold_gaps(x.astype(np.float64, copy=False), gaps)
@@ -130,7 +132,7 @@ def _apply(x: np.ndarray, sections: np.ndarray, causal: bool) -> np.ndarray:
         state = signal.sosfilt_zi(sections)
         state = state.reshape(len(state), *[1] * (x.ndim - 1), 2) * filled[..., :1]
         # scipy wants sections that it may write to
-        filtered = signal.sosfilt(sections.copy(), filled, axis=-1, zi=state)[0] if x.shape[-1] else filled
+        filtered = signal.sosfilt(sections.copy(), filled, axis=-1, zi=state)[0]
     else:
         needed = _padding(sections) + 1
         if x.shape[-1] < needed:

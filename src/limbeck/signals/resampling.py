@@ -30,13 +30,14 @@ def resampling_ratio(rate: float, to: float) -> Fraction:
     Raises
     ------
     DataError
-        No fraction with a denominator up to 100,000 is as near.
+        Such a fraction needs numbers above a million, and the filter for it twenty times as many taps.
     """
     exact = to / rate
-    for limit in (10, 100, 1_000, 10_000, 100_000):
-        ratio = Fraction(exact).limit_denominator(limit)
-        if ratio > 0 and abs(float(ratio) / exact - 1) < 1e-7:
-            return ratio
+    larger = max(exact, 1 / exact)
+    for limit in (10 * 2**power for power in range(14)):  # small numbers first: they make short filters
+        ratio = Fraction(larger).limit_denominator(limit)
+        if abs(float(ratio) / larger - 1) < 1e-7 and ratio.numerator <= 1_000_000:
+            return ratio if exact >= 1 else 1 / ratio
     raise DataError(
         f"Resampling from {rate:g} to {to:g} Hz: the ratio {exact:g} is too far from 1; choose a nearer rate."
     )

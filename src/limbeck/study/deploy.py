@@ -71,6 +71,7 @@ def write(plan: VariantPlan, store: Store, folder: Path) -> Path:
         "signals": {modality: plan.variant.signals[modality] for modality in stage.inputs},
         "windows": {"length": plan.variant.windows.length, "hop": plan.variant.windows.hop},
         "normalise": plan.variant.mode,
+        "clip": plan.variant.clip,
         "calibration": None if calibration is None else calibration.model_dump(),
     }
 
@@ -146,6 +147,8 @@ class DeployedStudent:
                     "Record with the same channels and rate, or set a resample step in the study."
                 )
             scaled = self.scalers[modality](values) if modality in self.scalers else self._own_scale(view, modality)
+            if self.description["clip"] is not None:
+                scaled = np.clip(scaled, -self.description["clip"], self.description["clip"])
             inputs[modality] = torch.from_numpy(np.nan_to_num(scaled) if expected.is_feature else scaled)
         with torch.no_grad():
             prediction = self.network(inputs).prediction

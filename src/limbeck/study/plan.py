@@ -392,6 +392,7 @@ def _key(
         "start": stages[node.start].key if node.start else None,
         "windows": windows_key,
         "mode": variant.mode,
+        "clip": variant.clip,
         "short": variant.calibration.short if variant.calibration else None,
         "folds": _digest_of_folds(folds),
         "crossfit_seed": variant.protocol.seed,

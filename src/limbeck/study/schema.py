@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import copy
 import itertools
+import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError
@@ -21,7 +22,7 @@ from limbeck.distillation.losses import LOSSES
 from limbeck.errors import LimbeckError, StudyError, did_you_mean
 from limbeck.metrics import METRICS
 from limbeck.models.contract import MODELS
-from limbeck.signals import parse_steps
+from limbeck.signals import parse_signals
 from limbeck.targets import Target
 
 __all__ = [
@@ -78,10 +79,10 @@ class Protocol(_Strict):
 
     split: Literal["leave_one_subject_out"] | Annotated[int, Field(ge=2)] = "leave_one_subject_out"
     repetitions: PositiveInt = 1
-    seeds: Annotated[list[int], Field(min_length=1)] = [0]
+    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = [0]
     validation: Annotated[int, Field(ge=0, strict=True)] | Annotated[float, Field(ge=0, lt=1)] = 0.2
     labelled: Literal["all"] | PositiveInt = "all"
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0)] = 0
 
 
 class Training(_Strict):
@@ -116,7 +117,7 @@ class Model(_Strict):
 
 
 def _as_view(value: Any) -> Any:
-    """A list of modalities is short for a mapping without a choice of channels."""
+    """Read a list of modalities as a mapping without a choice of channels."""
     if isinstance(value, str):
         value = [value]
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
@@ -201,6 +202,7 @@ class Variant(_Strict):
     signals: dict[str, list[Any]]
     windows: Windows
     normalise: Literal["train", "transductive"] | _Calibrated = "train"
+    clip: PositiveFloat | None = None
     protocol: Protocol = Protocol()
     training: Training = Training()
     stages: Annotated[dict[str, Stage], Field(min_length=1)]
@@ -271,12 +273,41 @@ def load_study(path: str | Path, overrides: Iterable[str] = ()) -> Study:
     """
     file = Path(path)
     try:
-        definition = yaml.safe_load(file.read_text(encoding="utf-8"))
+        definition = _read_yaml(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise StudyError([f"There is no file '{file}'; give the path of a study, such as studies/demo.yaml."]) from error
+        raise StudyError(
+            [f"There is no file '{file}'; give the path of a study, such as studies/demo.yaml."]
+        ) from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise StudyError([f"The file cannot be read as YAML: {error}"], source=str(file)) from error
     return parse_study(definition, overrides=overrides, folder=file.parent, source=str(file))
+
+
+class _Loader(yaml.SafeLoader):
+    """Plain values only, each key of a mapping once, and ``1e-3`` a number as in YAML 1.2."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+"), list("-+.0123456789")
+)
+
+
+def _unique_mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+    """Build a mapping; a key that stands there twice would silently replace the first."""
+    keys = [(key.tag, key.value) for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+    for position, key in enumerate(keys):
+        if key in keys[:position] and key[0] != "tag:yaml.org,2002:merge":
+            raise yaml.constructor.ConstructorError(
+                "while reading a mapping", node.start_mark, f"the key '{key[1]}' stands there twice", node.start_mark
+            )
+    return dict(loader.construct_mapping(node, deep=True))
+
+
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
+
+
+def _read_yaml(text: str) -> Any:
+    return yaml.load(text, Loader=_Loader)  # noqa: S506 (a safe loader)
 
 
 def parse_study(
@@ -308,7 +339,8 @@ def parse_study(
     sweep = resolved.pop("sweep", None) or {}
     mistakes += _sweep_mistakes(sweep)
     if mistakes:
-        raise StudyError(mistakes, source=source)
+        found = [] if isinstance(sweep, dict) and sweep else _check_variant(resolved)[1]
+        raise StudyError([*mistakes, *found], source=source)
     variants = {}
     for label, values in _combinations(sweep):
         one = copy.deepcopy(resolved)
@@ -352,17 +384,30 @@ def _apply_overrides(definition: dict[str, Any], overrides: Iterable[str]) -> li
             mistakes.append(f"--set {override}: expected KEY=VALUE, such as protocol.labelled=6.")
             continue
         try:
-            value = yaml.safe_load(text)
+            value = _read_yaml(text)
         except yaml.YAMLError as error:
             mistakes.append(f"--set {key}: the value is not YAML ({error}).")
             continue
         if key == "data.root" and isinstance(value, str):
             value = str(_joined(Path(), value))
-        sweep = definition.get("sweep")
-        if isinstance(sweep, dict) and key in sweep:
-            definition["sweep"] = {k: v for k, v in sweep.items() if k != key}
-        mistakes += _set(definition, key, value, prefix="--set ")
+        if key.startswith("sweep."):
+            sweep = definition.get("sweep")
+            definition["sweep"] = {**(sweep if isinstance(sweep, dict) else {}), key.removeprefix("sweep."): value}
+            continue
+        mistakes += _unsweep(definition, key) or _set(definition, key, value, prefix="--set ")
     return mistakes
+
+
+def _unsweep(definition: dict[str, Any], key: str) -> list[str]:
+    """Take what an override fixes out of the sweep; return why it cannot be fixed."""
+    sweep = definition.get("sweep")
+    if not isinstance(sweep, dict):
+        return []
+    above = [swept for swept in sweep if key.startswith(f"{swept}.")]
+    definition["sweep"] = {k: v for k, v in sweep.items() if k != key and not str(k).startswith(f"{key}.")}
+    return [
+        f"--set {key}: the study sweeps {swept}, which would replace it; set {swept} as a whole." for swept in above
+    ]
 
 
 def _set(definition: dict[str, Any], key: str, value: Any, prefix: str = "") -> list[str]:
@@ -373,8 +418,16 @@ def _set(definition: dict[str, Any], key: str, value: Any, prefix: str = "") -> 
         if isinstance(place, list) and part.isdigit() and int(part) < len(place):
             place = place[int(part)]
         elif isinstance(place, dict):
-            if not isinstance(place.get(part), dict | list):
+            name = ".".join(parents[: depth + 1])
+            if "like" in place and part not in place:
+                return [f"{prefix}{key}: {name} is inherited through like; set it as a whole, {name}={{...}}."]
+            if place.get(part) is None:
                 place[part] = {}
+            if not isinstance(place[part], dict | list):
+                return [
+                    f"{prefix}{key}: {name} is {place[part]!r}, without keys of its own; set it as a whole, "
+                    f"{name}={{...}}."
+                ]
             place = place[part]
         else:
             return [f"{prefix}{key}: there is nothing called '{'.'.join(parents[: depth + 1])}'."]
@@ -390,20 +443,36 @@ def _set(definition: dict[str, Any], key: str, value: Any, prefix: str = "") -> 
 def _sweep_mistakes(sweep: Any) -> list[str]:
     if not isinstance(sweep, dict):
         return [f"sweep: expected a mapping from keys to lists of values, found {type(sweep).__name__}."]
-    return [
+    mistakes = [
         f"sweep.{key}: expected a list of values, found {values!r}."
         for key, values in sweep.items()
         if not isinstance(values, list) or not values
     ]
+    for key, values in sweep.items():
+        exact = [_exact(value) for value in values] if isinstance(values, list) else []
+        twice = [value for position, value in enumerate(exact) if value in exact[:position]]
+        mistakes += [f"sweep.{key}: {value} stands there twice." for value in dict.fromkeys(twice)]
+    return mistakes
 
 
 def _combinations(sweep: Mapping[str, list[Any]]) -> list[tuple[str, dict[str, Any]]]:
-    combinations = []
-    for values in itertools.product(*sweep.values()):
-        chosen = dict(zip(sweep, values, strict=True))
-        label = ", ".join(f"{key.rsplit('.', 1)[-1]}={_short(value)}" for key, value in chosen.items())
-        combinations.append((label, chosen))
-    return combinations
+    named = {key: [_short(value) for value in values] for key, values in sweep.items()}
+    for key, labels in named.items():
+        if len(set(labels)) < len(labels):
+            named[key] = [_exact(value) for value in sweep[key]]
+    last = [key.rsplit(".", 1)[-1] for key in sweep]
+    names = [short if last.count(short) == 1 else key for key, short in zip(sweep, last, strict=True)]
+    return [
+        (
+            ", ".join(f"{name}={label}" for name, label in zip(names, labels, strict=True)),
+            dict(zip(sweep, values, strict=True)),
+        )
+        for labels, values in zip(itertools.product(*named.values()), itertools.product(*sweep.values()), strict=True)
+    ]
+
+
+def _exact(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, default=str).replace('"', "")
 
 
 def _short(value: Any) -> str:
@@ -424,8 +493,7 @@ def _check_variant(definition: dict[str, Any]) -> tuple[Variant | None, list[str
     except ValidationError as error:
         mistakes += _explain(error)
     mistakes += _registry_mistakes(definition)
-    if variant is not None:
-        mistakes += _reference_mistakes(variant)
+    mistakes += _reference_mistakes(definition)
     return (None if mistakes else variant), mistakes
 
 
@@ -441,7 +509,9 @@ def _expand_like(definition: dict[str, Any]) -> list[str]:
             resolved[name] = stage
             continue
         other = stage["like"]
-        if other not in resolved:
+        if isinstance(other, str) and other in resolved and not isinstance(resolved[other], dict):
+            resolved[name] = None  # the mistake is the other's
+        elif not isinstance(other, str) or other not in resolved:
             mistakes.append(
                 f"stages.{name}.like: there is no stage '{other}' above this one.{did_you_mean(str(other), resolved)}"
             )
@@ -467,16 +537,22 @@ def _explain(error: ValidationError) -> list[str]:
             mistakes.append(f"{key}: there is no such key.{did_you_mean(location[-1], allowed)}")
         elif problem["type"] == "missing":
             mistakes.append(f"{key}: this key is needed.")
+        elif problem["type"] in ("dict_type", "model_type", "model_attributes_type"):
+            mistakes.append(f"{key}: expected a mapping of keys, found {_cropped(problem['input'])}.")
         else:
-            found = repr(problem["input"])
-            found = found if len(found) < 80 else found[:77] + "..."
+            found = _cropped(problem["input"])
             mistakes.append(f"{key}: {problem['msg']}, found {found}.")
     return list(dict.fromkeys(mistakes))
 
 
+def _cropped(value: Any) -> str:
+    shown = repr(value)
+    return shown if len(shown) < 80 else shown[:77] + "..."
+
+
 def _is_union_tag(part: int | str) -> bool:
     """Whether a part of pydantic's location names a member of a union instead of a key."""
-    return isinstance(part, str) and not NAME.fullmatch(part) or part in ("_Calibrated", "int", "float", "function")
+    return (isinstance(part, str) and not NAME.fullmatch(part)) or part in ("_Calibrated", "int", "float", "function")
 
 
 def _allowed_keys(location: tuple[int | str, ...]) -> set[str]:
@@ -486,7 +562,7 @@ def _allowed_keys(location: tuple[int | str, ...]) -> set[str]:
         field = model.model_fields.get(str(part))
         if field is None:
             continue
-        nested = [m for m in _models_in(field.annotation)]
+        nested = _models_in(field.annotation)
         if nested:
             model = nested[0]
     return set(model.model_fields)
@@ -510,29 +586,28 @@ def _registry_mistakes(definition: Mapping[str, Any]) -> list[str]:
         found = datasets.DATASETS.mistakes(data["corpus"], options if isinstance(options, Mapping) else {})
         mistakes += [f"data: {mistake}" for mistake in found]
     if isinstance(definition.get("target"), Mapping):
-        mistakes += _mistakes_of(lambda: Target.parse(definition["target"]), "target")
-    signals = definition.get("signals")
-    if isinstance(signals, Mapping):
-        for modality, steps in signals.items():
-            if isinstance(steps, list):
-                mistakes += _mistakes_of(lambda s=steps, m=modality: parse_steps(s, modality=m), f"signals.{modality}")
+        mistakes += _mistakes_of(lambda: Target.parse(definition["target"]), "target: ")
+    if isinstance(definition.get("signals"), Mapping):
+        mistakes += _mistakes_of(lambda: parse_signals(definition["signals"]))
     stages = definition.get("stages")
     for name, stage in (stages if isinstance(stages, Mapping) else {}).items():
         if isinstance(stage, Mapping):
             mistakes += [f"stages.{name}.{mistake}" for mistake in _stage_mistakes(stage)]
     report = definition.get("report")
     if isinstance(report, Mapping) and report.get("metric") not in (None, *METRICS):
-        mistakes.append(f"report.metric: there is no metric '{report['metric']}'.{did_you_mean(report['metric'], METRICS)}")
+        mistakes.append(
+            f"report.metric: there is no metric '{report['metric']}'.{did_you_mean(str(report['metric']), METRICS)}"
+        )
     return mistakes
 
 
-def _mistakes_of(parse: Any, key: str) -> list[str]:
+def _mistakes_of(parse: Callable[[], object], prefix: str = "") -> list[str]:
     try:
         parse()
     except StudyError as error:
-        return [f"{key}: {mistake}" for mistake in error.mistakes]
+        return [f"{prefix}{mistake}" for mistake in error.mistakes]
     except LimbeckError as error:
-        return [f"{key}: {line}" for line in str(error).splitlines()]
+        return [f"{prefix}{line}" for line in str(error).splitlines()]
     return []
 
 
@@ -545,12 +620,12 @@ def _stage_mistakes(stage: Mapping[str, Any]) -> list[str]:
     losses = _as_losses(stage.get("loss"))
     for name, options in (losses if isinstance(losses, Mapping) else {}).items():
         if name not in LOSSES:
-            mistakes.append(f"loss: there is no loss '{name}'.{did_you_mean(name, LOSSES)}")
+            mistakes.append(f"loss: there is no loss '{name}'.{did_you_mean(str(name), LOSSES)}")
             continue
         allowed = LOSSES[name].options
         for option in options if isinstance(options, Mapping) else ():
             if option not in allowed:
-                mistakes.append(f"loss.{name}: there is no option '{option}'.{did_you_mean(option, allowed)}")
+                mistakes.append(f"loss.{name}: there is no option '{option}'.{did_you_mean(str(option), allowed)}")
         needed = [option for option, default in allowed.items() if default is None and option not in (options or {})]
         mistakes += [f"loss.{name}.{option}: this option is needed." for option in needed]
         mistakes += [f"loss.{name}.{fault}" for fault in _loss_values(options, allowed)]
@@ -581,70 +656,167 @@ def _loss_values(options: Any, allowed: Mapping[str, Any]) -> list[str]:
     return mistakes
 
 
-def _reference_mistakes(variant: Variant) -> list[str]:
-    """Check what refers to something else in the study: stages, modalities, controls."""
+def _reference_mistakes(definition: Mapping[str, Any]) -> list[str]:
+    """Check what refers to something else in the study; parts that are wrong in themselves are not looked at."""
     mistakes = []
-    stages, signals = variant.stages, variant.signals
-    if not NAME.fullmatch(variant.study):
-        mistakes.append(f"study: expected letters, digits and underscores, starting with a letter, found '{variant.study}'.")
-    for name, stage in stages.items():
-        if not NAME.fullmatch(name):
-            mistakes.append(f"stages.{name}: a stage's name is letters, digits and underscores, starting with a letter.")
-        for modality in stage.inputs:
-            if modality not in signals:
-                mistakes.append(f"stages.{name}.inputs: '{modality}' is not under signals.{did_you_mean(modality, signals)}")
-        references = {"taught_by": stage.taught_by, "start": stage.start.stage if stage.start else None}
-        for key, other in references.items():
-            if other is not None and other not in stages:
-                mistakes.append(f"stages.{name}.{key}: there is no stage '{other}'.{did_you_mean(other, stages)}")
-        needs = [loss for loss in stage.loss if loss in LOSSES and LOSSES[loss].needs]
-        if needs and stage.taught_by is None:
-            mistakes.append(f"stages.{name}.loss: {needs} take a teacher's knowledge, but taught_by is not given.")
-        if stage.taught_by is not None and not needs:
+    study = definition.get("study")
+    if isinstance(study, str) and not NAME.fullmatch(study):
+        mistakes.append(f"study: expected letters, digits and underscores, starting with a letter, found '{study}'.")
+    stages, signals = _mapping(definition, "stages"), _mapping(definition, "signals")
+    for name, raw in stages.items():
+        if not NAME.fullmatch(str(name)):
             mistakes.append(
-                f"stages.{name}.taught_by: no loss of this stage takes the teacher's knowledge; add soft or hint, "
-                "or remove taught_by."
+                f"stages.{name}: a stage's name is letters, digits and underscores, starting with a letter."
             )
-        if stage.crossfit is not None:
-            if stage.taught_by is None:
-                mistakes.append(f"stages.{name}.crossfit: there is no teacher to cross-fit; add taught_by.")
-            if "hint" in stage.loss:
-                mistakes.append(
-                    f"stages.{name}.crossfit: features of different teachers live in different spaces, so a hint cannot be "
-                    "cross-fitted; use soft alone."
-                )
-        if stage.unlabelled and stage.taught_by is None:
-            mistakes.append(f"stages.{name}.unlabelled: without a teacher there is nothing to learn from unlabelled windows.")
-    mistakes += _cycle_mistakes(variant)
-    for position, comparison in enumerate(variant.compare):
-        where = f"compare.{position}"
-        for key, other in (("taught", comparison.taught), ("alone", comparison.alone)):
-            if other not in stages:
-                mistakes.append(f"{where}.{key}: there is no stage '{other}'.{did_you_mean(other, stages)}")
-        for key, given, known in (
-            ("controls", comparison.controls, CREDIT),
-            ("diagnostics", comparison.diagnostics, DIAGNOSTICS),
-        ):
-            mistakes += [
-                f"{where}.{key}: there is no '{kind}'.{did_you_mean(kind, known)}" for kind in given if kind not in known
-            ]
-        taught = stages.get(comparison.taught)
-        if taught is not None and taught.taught_by is None and (comparison.controls or comparison.diagnostics):
-            mistakes.append(
-                f"{where}.taught: the stage '{comparison.taught}' has no teacher, so it has no controls; add taught_by to it "
-                "or write controls: []."
-            )
-    if variant.deploy is not None and variant.deploy not in stages:
-        mistakes.append(f"deploy: there is no stage '{variant.deploy}'.{did_you_mean(variant.deploy, stages)}")
-    if variant.deploy is not None and variant.refit is None:
+        if isinstance(raw, Mapping):
+            mistakes += _unknown_references(name, raw, stages, signals)
+            mistakes += _teaching_mistakes(name, _valid(Stage, raw))
+    mistakes += _unused_signals(stages, signals)
+    mistakes += _cycle_mistakes(stages)
+    comparisons = definition.get("compare")
+    for position, raw in enumerate(comparisons if isinstance(comparisons, list) else []):
+        comparison = _valid(Comparison, raw)
+        if comparison is not None:
+            mistakes += _comparison_mistakes(f"compare.{position}", comparison, definition)
+    deploy = definition.get("deploy")
+    if isinstance(deploy, str) and deploy not in stages:
+        mistakes.append(f"deploy: there is no stage '{deploy}'.{did_you_mean(deploy, stages)}")
+    if deploy is not None and definition.get("refit") is None:
         mistakes.append("deploy: nothing is refitted, so nothing is deployed; add refit: all.")
+    seeds = _mapping(definition, "protocol").get("seeds")
+    if isinstance(seeds, list) and len({str(seed) for seed in seeds}) < len(seeds):
+        mistakes.append(f"protocol.seeds: expected different seeds, found {seeds}.")
+    metric = _mapping(definition, "report").get("metric")
+    if isinstance(metric, str) and metric in METRICS and METRICS[metric].kind != _kind(definition):
+        mistakes.append(
+            f"report.metric: {metric} scores a {METRICS[metric].kind}, the target is a {_kind(definition)}."
+        )
     return mistakes
 
 
-def _cycle_mistakes(variant: Variant) -> list[str]:
+_Part = TypeVar("_Part", bound=BaseModel)
+
+
+def _valid(kind: type[_Part], value: Any) -> _Part | None:
+    try:
+        return kind.model_validate(value)
+    except ValidationError:
+        return None
+
+
+def _mapping(definition: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    value = definition.get(key)
+    return value if isinstance(value, Mapping) else {}
+
+
+def _kind(definition: Mapping[str, Any]) -> str:
+    return "trace" if _mapping(definition, "target").get("trace") else "class"
+
+
+def _stands_on(stage: Mapping[str, Any]) -> dict[str, str]:
+    """Return the stages that a stage names, by the key where it does."""
+    start = _as_start(stage.get("start"))
+    named = {"taught_by": stage.get("taught_by"), "start": start.get("stage") if isinstance(start, Mapping) else None}
+    return {key: other for key, other in named.items() if isinstance(other, str)}
+
+
+def _unknown_references(
+    name: str, stage: Mapping[str, Any], stages: Mapping[str, Any], signals: Mapping[str, Any]
+) -> list[str]:
+    view = _as_view(stage.get("inputs"))
+    mistakes = [
+        f"stages.{name}.inputs: '{modality}' is not under signals.{did_you_mean(str(modality), map(str, signals))}"
+        for modality in (view if isinstance(view, Mapping) else ())
+        if modality not in signals
+    ]
+    return mistakes + [
+        f"stages.{name}.{key}: there is no stage '{other}'.{did_you_mean(other, map(str, stages))}"
+        for key, other in _stands_on(stage).items()
+        if other not in stages
+    ]
+
+
+def _unused_signals(stages: Mapping[str, Any], signals: Mapping[str, Any]) -> list[str]:
+    views = [_as_view(stage.get("inputs")) if isinstance(stage, Mapping) else None for stage in stages.values()]
+    used = {modality for view in views if isinstance(view, Mapping) for modality in view}
+    if not views or not all(isinstance(view, Mapping) for view in views) or used - set(signals):
+        return []  # a view that is wrong may be what should have named it
+    return [
+        f"signals.{modality}: no stage reads it; remove it, since windows are cut where all signals exist."
+        for modality in signals
+        if modality not in used
+    ]
+
+
+def _teaching_mistakes(name: str, stage: Stage | None) -> list[str]:
+    """Check that teacher, losses, cross-fitting and unlabelled windows go together."""
+    if stage is None:
+        return []
+    mistakes = []
+    needs = [loss for loss in stage.loss if loss in LOSSES and LOSSES[loss].needs]
+    known = all(loss in LOSSES for loss in stage.loss)
+    if needs and stage.taught_by is None:
+        mistakes.append(
+            f"stages.{name}.loss: {' and '.join(needs)} take a teacher's knowledge, but taught_by is not given."
+        )
+    if stage.taught_by is not None and not needs and known:
+        mistakes.append(
+            f"stages.{name}.taught_by: no loss of this stage takes the teacher's knowledge; add soft or hint, "
+            "or remove taught_by."
+        )
+    if stage.crossfit is not None and stage.taught_by is None:
+        mistakes.append(f"stages.{name}.crossfit: there is no teacher to cross-fit; add taught_by.")
+    if stage.crossfit is not None and "hint" in stage.loss:
+        mistakes.append(
+            f"stages.{name}.crossfit: features of different teachers live in different spaces, so a hint cannot be "
+            "cross-fitted; use soft alone."
+        )
+    if stage.unlabelled and stage.taught_by is None:
+        mistakes.append(
+            f"stages.{name}.unlabelled: without a teacher there is nothing to learn from unlabelled windows."
+        )
+    return mistakes
+
+
+def _comparison_mistakes(where: str, comparison: Comparison, definition: Mapping[str, Any]) -> list[str]:
+    stages = _mapping(definition, "stages")
+    mistakes = [
+        f"{where}.{key}: there is no stage '{other}'.{did_you_mean(other, map(str, stages))}"
+        for key, other in (("taught", comparison.taught), ("alone", comparison.alone))
+        if other not in stages
+    ]
+    for key, given, known in (
+        ("controls", comparison.controls, CREDIT),
+        ("diagnostics", comparison.diagnostics, DIAGNOSTICS),
+    ):
+        mistakes += [
+            f"{where}.{key}: there is no '{kind}'.{did_you_mean(kind, known)}" for kind in given if kind not in known
+        ]
+    if comparison.taught == comparison.alone:
+        mistakes.append(f"{where}: '{comparison.taught}' is compared with itself.")
+    taught = _valid(Stage, stages.get(comparison.taught))
+    if taught is not None and taught.taught_by is None and (comparison.controls or comparison.diagnostics):
+        mistakes.append(
+            f"{where}.taught: the stage '{comparison.taught}' has no teacher, so it has no controls; add taught_by to "
+            "it or write controls: []."
+        )
+    if comparison.diagnostics and _kind(definition) == "trace":
+        mistakes.append(
+            f"{where}.diagnostics: they look at a teacher's decisions, and the target is a trace; remove them."
+        )
+    changed = [kind for kind in comparison.diagnostics if kind in ("hard_labels", "smoothed")]
+    if changed and taught is not None and taught.taught_by is not None and "soft" not in taught.loss:
+        mistakes.append(
+            f"{where}.diagnostics: {' and '.join(changed)} change logits, which '{comparison.taught}' does not take; add "
+            "the loss soft to it or remove them."
+        )
+    return mistakes
+
+
+def _cycle_mistakes(stages: Mapping[str, Any]) -> list[str]:
     edges = {
-        name: [other for other in (s.taught_by, s.start.stage if s.start else None) if other in variant.stages]
-        for name, s in variant.stages.items()
+        name: [other for other in _stands_on(stage).values() if other in stages] if isinstance(stage, Mapping) else []
+        for name, stage in stages.items()
     }
     settled: set[str] = set()
     while True:
@@ -652,5 +824,9 @@ def _cycle_mistakes(variant: Variant) -> list[str]:
         if not ready:
             break
         settled |= ready
-    circle = sorted(set(edges) - settled)
-    return [f"stages: {circle} stand on each other in a circle; a stage can only stand on others."] if circle else []
+    circle = [str(name) for name in edges if name not in settled]
+    return (
+        [f"stages: {', '.join(circle)} stand on each other in a circle; a stage can only stand on others."]
+        if circle
+        else []
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -126,10 +127,10 @@ def _windows(path: Path) -> xr.Dataset:
 
 
 @lru_cache(maxsize=4)
-def _view(path: Path, inputs: tuple[tuple[str, tuple[str, ...] | None], ...], mode: str, short: str, device: str) -> Any:
+def _view(path: Path, inputs: tuple[tuple[str, tuple[str, ...] | None], ...], how: str) -> Any:
     chosen = {name: None if channels is None else list(channels) for name, channels in inputs}
     view = windows_room.view(_windows(path), chosen)
-    return WindowTensors.from_windows(view, list(chosen), mode=mode, short=short, device=device)
+    return WindowTensors.from_windows(view, list(chosen), **json.loads(how))
 
 
 def _tensors(task: Task) -> WindowTensors:
@@ -137,8 +138,13 @@ def _tensors(task: Task) -> WindowTensors:
     inputs = tuple(
         (name, None if channels is None else tuple(channels)) for name, channels in task.node.stage.inputs.items()
     )
-    short = variant.calibration.short if variant.calibration else "leave_out"
-    tensors: WindowTensors = _view(task.windows, inputs, variant.mode, short, variant.engine.device)
+    how = {
+        "mode": variant.mode,
+        "short": variant.calibration.short if variant.calibration else "leave_out",
+        "clip": variant.clip,
+        "device": variant.engine.device,
+    }
+    tensors: WindowTensors = _view(task.windows, inputs, json.dumps(how))
     return tensors
 
 

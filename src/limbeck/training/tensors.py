@@ -46,6 +46,8 @@ class WindowTensors:
         By modality.
     per_fold : bool
         Whether each fold still has to scale its windows (mode ``train``).
+    clip : float or None
+        Normalised values are limited to this many standard deviations from the mean.
     """
 
     inputs: dict[str, Tensor]
@@ -54,10 +56,18 @@ class WindowTensors:
     n_outputs: int
     shapes: dict[str, InputShape]
     per_fold: bool
+    clip: float | None = None
 
     @classmethod
     def from_windows(
-        cls, windows: xr.Dataset, modalities: Sequence[str], *, mode: str, short: str = "leave_out", device: str = "cpu"
+        cls,
+        windows: xr.Dataset,
+        modalities: Sequence[str],
+        *,
+        mode: str,
+        short: str = "leave_out",
+        clip: float | None = None,
+        device: str = "cpu",
     ) -> WindowTensors:
         """Normalise a view of windows and put it on the device."""
         inputs = {
@@ -79,6 +89,7 @@ class WindowTensors:
             n_outputs=n_outputs,
             shapes=input_shapes(windows, modalities),
             per_fold=mode == "train",
+            clip=clip,
         )
 
     @property
@@ -122,5 +133,7 @@ class WindowTensors:
                 mean, std = scalers[name]
                 shape = (mean.shape[0], 1, mean.shape[1]) + (1,) * (x.ndim - 3)
                 x = (x - mean.reshape(shape)) / std.reshape(shape)
+            if self.clip is not None:
+                x = x.clamp(-self.clip, self.clip)
             batch[name] = torch.nan_to_num(x) if self.shapes[name].is_feature else x
         return batch

@@ -72,8 +72,8 @@ def cut(
     -------
     xarray.Dataset
         As the module describes, ordered by subject, session, order and start. Attributes: ``corpus``, ``length``,
-        ``hop``, ``left_out`` (JSON list of ``{what, why}``), ``calibration_seconds`` (JSON, by subject), ``key`` (a hash
-        of all that decides the content).
+        ``hop``, ``left_out`` (JSON list of ``{what, why}``), ``calibration_seconds`` (JSON, by subject), ``key`` (a
+        hash of all that decides the content).
 
     Raises
     ------
@@ -128,7 +128,7 @@ def _assemble(
 def _gathered(
     pieces: list[Piece], layouts: _Layouts, plan: Plan, store: Path | None
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], list[str]]:
-    """Return the samples by modality, the columns by name, and the names of the conditions; one piece is read at a time."""
+    """Return the samples by modality, the columns by name, and the names of the conditions, reading piece by piece."""
     edges = np.cumsum([0, *(piece.facts["windows"] for piece in pieces)])
     total = int(edges[-1])
     samples = {modality: np.full((total, *shape), np.nan, np.float32) for modality, (shape, _) in layouts.items()}

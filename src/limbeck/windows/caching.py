@@ -157,7 +157,10 @@ def discard(path: Path, why: str) -> None:
     aside = temporary_name(path)
     with suppress(FileNotFoundError):  # another process was quicker
         path.rename(aside)
-        shutil.rmtree(aside)
+        if aside.is_dir():
+            shutil.rmtree(aside)
+        else:
+            aside.unlink()
 
 
 def sweep(folder: Path) -> None:

@@ -231,7 +231,7 @@ def _samples(length: float, rate: float) -> int:
 
 
 def _first_samples(signal: Signal, starts: np.ndarray, length: float) -> np.ndarray:
-    """Return the index of each window's first sample: the first at or after its start, so that no window reaches back."""
+    """Return each window's first sample: the first at or after its start, so that no window reaches back."""
     samples = _samples(length, signal.rate)
     if not 0 < samples <= signal.data.shape[1]:
         if len(starts) == 0:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -108,6 +110,9 @@ def view(windows: xr.Dataset, inputs: Mapping[str, Sequence[str] | None]) -> xr.
         raise StudyError(mistakes, source="inputs")
     dropped = [name for modality in available if modality not in inputs for name in (modality, f"{modality}_present")]
     selected = windows.drop_vars(dropped)
+    if "key" in windows.attrs:
+        asked = [[modality, channels and list(channels)] for modality, channels in inputs.items()]
+        selected.attrs["key"] = hashlib.sha256(json.dumps([windows.attrs["key"], asked]).encode()).hexdigest()
     for modality, indices in chosen.items():
         if indices is not None:
             variable = selected[modality]

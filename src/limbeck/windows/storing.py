@@ -43,11 +43,8 @@ def save(windows: xr.Dataset, path: str | Path, *, overwrite: bool = False) -> N
     if path.exists():
         try:
             there = read_attributes(path)
-        except DataError as error:
-            if not overwrite:
-                raise DataError(
-                    f"{path.name} exists and is no whole window set; remove it or choose another path."
-                ) from error
+        except DataError as error:  # whose it is cannot be told, so it stays
+            raise DataError(f"{path.name} is no whole window set; remove it or choose another path.") from error
         else:
             if there.get("key") is not None and there.get("key") == windows.attrs.get("key"):
                 return

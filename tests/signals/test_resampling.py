@@ -1,0 +1,75 @@
+"""Resampling keeps time, removes what the new rate cannot hold, and keeps gaps."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import signal
+
+from limbeck.errors import DataError
+from limbeck.signals import decimate, resample
+from limbeck.signals.resampling import resampling_ratio
+
+
+def test_resampling_agrees_with_the_polyphase_filter_of_scipy(rng):
+    x = rng.normal(size=(3, 1024))
+    np.testing.assert_allclose(resample(x, 512, 200), signal.resample_poly(x, 25, 64, axis=-1, padtype="line"))
+
+
+@pytest.mark.parametrize(("rate", "to"), [(500, 128), (64, 4), (700, 128), (4, 32), (31.25, 25), (499.987, 128)])
+def test_a_slow_wave_keeps_its_times(rate, to):
+    time = np.arange(int(60 * rate)) / rate
+    resampled = resample(np.sin(2 * np.pi * 0.5 * time) + 3, rate, to)
+    assert len(resampled) == int(np.ceil(len(time) * float(resampling_ratio(rate, to))))
+    new = np.arange(len(resampled)) / to
+    inner = (new > 3) & (new < 57)
+    np.testing.assert_allclose(resampled[inner], np.sin(2 * np.pi * 0.5 * new[inner]) + 3, atol=0.01)
+
+
+def test_what_the_new_rate_cannot_hold_is_filtered_out():
+    time = np.arange(5120) / 512
+    assert np.abs(resample(np.sin(2 * np.pi * 100 * time), 512, 128)[100:-100]).max() < 0.02
+
+
+@given(st.floats(1, 2000), st.floats(1, 2000))
+@settings(max_examples=200, deadline=None)
+def test_any_two_rates_have_a_ratio_right_to_a_ten_millionth(rate, to):
+    assert float(resampling_ratio(rate, to)) == pytest.approx(to / rate, rel=1e-7)
+
+
+def test_usual_rates_have_small_ratios():
+    assert resampling_ratio(512.0, 128.0) == Fraction(1, 4)
+    assert resampling_ratio(700.0, 128.0) == Fraction(32, 175)
+
+
+def test_a_ratio_out_of_reach_is_refused():
+    with pytest.raises(DataError, match="too far from 1"):
+        resample(np.zeros(10), 1e9, 1)
+
+
+@pytest.mark.parametrize(("rate", "to"), [(100, 10), (10, 100), (100, 100), (100, 30)])
+def test_a_gap_stays_where_it_was(rate, to, rng):
+    x = np.ones((2, 40 * rate), dtype=np.float32)
+    x[0, 20 * rate : 21 * rate] = np.nan
+    resampled = resample(x, rate, to)
+    time = np.arange(resampled.shape[-1]) / to
+    missing = np.isnan(resampled[0])
+    assert missing[(time > 20) & (time < 21 - 1 / rate)].all()
+    step = max(1 / rate, 1 / to)
+    assert not missing[(time < 20 - step) | (time > 21 + step)].any()
+    assert not np.isnan(resampled[1]).any()
+    np.testing.assert_allclose(resampled[0, ~missing], 1, atol=1e-3)
+
+
+def test_one_missing_sample_is_not_lost_by_a_large_factor():
+    x = np.zeros(1000)
+    x[533] = np.nan
+    assert np.isnan(resample(x, 1000, 10)).sum() == 1
+
+
+def test_decimating_is_resampling_to_a_fraction_of_the_rate(rng):
+    x = rng.normal(size=(2, 400)).astype(np.float32)
+    np.testing.assert_array_equal(decimate(x, 100, 4), resample(x, 100, 25))
+    assert decimate(x, 100, 4).dtype == np.float32
