@@ -1,9 +1,9 @@
 """Folds trained together, stacked and looped, against a plain PyTorch loop that trains one fold after the other.
 
-All three train the same networks on the same number of windows with cross-entropy, dropout, gradient clipping and AdamW.
-The plain loop is what one would write without Limbeck, and written to be fast: ordinary modules with `nn.Dropout`, the
-windows as one tensor, batches by index without a DataLoader, `torch.optim.AdamW`. Windows are taken as normalised in all
-three; building the networks is not timed.
+All three train the same networks on the same number of windows with cross-entropy, dropout, gradient clipping and
+AdamW. The plain loop is what one would write without Limbeck, and written to be fast: ordinary modules with
+`nn.Dropout`, the windows as one tensor, batches by index without a DataLoader, `torch.optim.AdamW`. Windows are taken
+as normalised in all three; building the networks is not timed.
 """
 
 from __future__ import annotations
@@ -144,9 +144,7 @@ def train_plainly(network: nn.Module, windows: WindowTensors, training: torch.Te
     """Train one network on one fold as one would without Limbeck."""
     target = windows.target[training]
     weights = len(target) / (2.0 * torch.bincount(target, minlength=2).float())
-    optimiser = torch.optim.AdamW(
-        network.parameters(), lr=SETTINGS.learning_rate, weight_decay=SETTINGS.weight_decay
-    )
+    optimiser = torch.optim.AdamW(network.parameters(), lr=SETTINGS.learning_rate, weight_decay=SETTINGS.weight_decay)
     network.train()
     for _ in range(epochs):
         order = training[torch.randperm(len(training), device=training.device)]

@@ -39,7 +39,7 @@ __all__ = ["app", "main"]
 MOST_JOBS = 8
 """Processes by default, at most: each holds PyTorch and a copy of the windows."""
 
-WIDE = 200
+WIDE = 1000
 """Columns where no terminal limits them: a line of a log is not to be cut."""
 
 NUMBERS = frozenset({"parameters", "size", "subjects"})
@@ -475,18 +475,8 @@ def _print_plan(plan: Plan, jobs: int, *, keys: bool) -> None:
             typer.echo(f"  stages as for {printed[rows]}")
         else:
             printed[rows] = variant.label
-            columns = (
-                "stage",
-                "model",
-                "parameters",
-                "reads",
-                "loss",
-                "taught by",
-                "starts from",
-                "spoiled",
-                "trained as",
-            )
-            _print_table((*columns, "key") if keys else columns, rows)
+            columns = ("stage", "model", "parameters", "reads", "loss", "taught by", "note")
+            _print_table((*columns, "tasks", "key") if keys else columns, rows)
         typer.echo("")
     estimate = plan.estimate(jobs)
     done = f", {estimate.done} done already" if estimate.done else ""
@@ -573,8 +563,7 @@ def _note(node: Node) -> str:
     notes = []
     if node.start is not None:
         notes.append(f"starts from {node.start}")
-    if node.holdout is not None:
-        notes.append(f"without group {node.holdout[0] + 1} of {node.holdout[1]}")
+    notes += [f"without group {group + 1} of {count}" for group, count in node.holdouts]
     if node.all_labels:
         notes.append("all labels")
     if node.spoil is not None:
@@ -647,8 +636,8 @@ class _Watch:
     def __enter__(self) -> _Watch:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.close(whole=kind is None)
 
     def phase(self, name: str) -> None:
         """Another phase begins."""
@@ -656,8 +645,8 @@ class _Watch:
     def step(self, done: int, total: int, what: str = "") -> None:
         """So many of so many steps of the phase are done."""
 
-    def close(self) -> None:
-        """No more is coming."""
+    def close(self, *, whole: bool) -> None:
+        """Nothing more is coming; `whole` when all went well."""
 
 
 class _Lines(_Watch):
@@ -696,7 +685,7 @@ class _Bars(_Watch):
         # No markup: names of variants and stages may hold brackets.
         columns = [TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn()]
         self.bars: Progress = Progress(
-            *columns, TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True), auto_refresh=True
+            *columns, TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True)
         )
         self.name = ""
         self.current: TaskID | None = None
@@ -715,7 +704,9 @@ class _Bars(_Watch):
             description = f"{self.name}: {what}" if what and done < total else self.name
             self.bars.update(self.current, total=total, completed=done, description=description)
 
-    def close(self) -> None:
+    def close(self, *, whole: bool) -> None:
+        if whole:
+            self._finish()
         self.bars.stop()
 
     def _finish(self) -> None:

@@ -1,8 +1,8 @@
 """Controls: the same teaching with knowledge that was spoiled in a known way.
 
 *Credit* controls take from the knowledge what the teacher's sensors know about a window; a claim must beat them.
-*Diagnostics* keep the teacher's decisions and spoil the rest; they tell what was transferred. No control reads a label that
-the protocol hides: on unlabelled windows it uses the subject or the teacher's own decision.
+*Diagnostics* keep the teacher's decisions and spoil the rest; they tell what was transferred. No control reads a label
+that the protocol hides: on unlabelled windows it uses the subject or the teacher's own decision.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def _mean_confidence(logits: np.ndarray, temperature: float) -> float:
 
 
 def _scrambling_groups(subjects: np.ndarray, labelled: np.ndarray, truth: np.ndarray, kind: str) -> np.ndarray:
-    """Groups within which scrambling permutes: subjects of unlabelled windows, true classes of labelled ones."""
+    """Return the groups to permute within: subjects of unlabelled windows, true classes of labelled ones."""
     groups = subjects.astype(np.int64).copy()
     seen = truth[labelled]
     if kind == "trace" and len(seen):

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from limbeck.distillation import losses
+from limbeck.errors import LimbeckError, did_you_mean
 from limbeck.models.contract import InputShape, Outputs, dry_run
 
 __all__ = ["Batch", "Criterion", "Student"]
@@ -73,13 +74,25 @@ class Criterion:
     Parameters
     ----------
     terms : mapping of str to mapping
-        Per loss of `losses.LOSSES` its options, all given.
+        Per loss of `losses.LOSSES` its options; what is not given takes its default.
     kind : str
         ``"class"`` or ``"trace"``.
+
+    Raises
+    ------
+    LimbeckError
+        For a loss or an option that does not exist, or an option that must be given and is not.
     """
 
     def __init__(self, terms: Mapping[str, Mapping[str, Any]], *, kind: str) -> None:
-        self.terms = {name: dict(options) for name, options in terms.items()}
+        mistakes = [mistake for name, options in terms.items() for mistake in _mistakes(name, options)]
+        if kind not in ("class", "trace"):
+            mistakes.append(f"A target is of kind 'class' or 'trace', not '{kind}'.")
+        if not terms:
+            mistakes.append(f"A stage needs a loss.{did_you_mean('', losses.LOSSES)}")
+        if mistakes:
+            raise LimbeckError("\n".join(mistakes))
+        self.terms = {name: {**losses.LOSSES[name].options, **options} for name, options in terms.items()}
         self.kind = kind
 
     @property
@@ -96,11 +109,20 @@ class Criterion:
         self, network: nn.Module, shapes: Mapping[str, InputShape], teacher_widths: Mapping[str, int]
     ) -> dict[str, tuple[int, int]]:
         """Return the projectors that the losses need: feature width of the student to that of the teacher."""
+        hints = [options for name, options in self.terms.items() if name == "hint"]
+        if not hints:
+            return {}
         features = dry_run(network, shapes).features
+        for whose, has in (("student", features), ("teacher", teacher_widths)):
+            for options in hints:
+                if options[whose] not in has:
+                    raise LimbeckError(
+                        f"loss.hint.{whose}: the {whose} has no feature '{options[whose]}'."
+                        f"{did_you_mean(options[whose], has)}"
+                    )
         return {
             options["student"]: (losses.flat(features[options["student"]]).shape[1], teacher_widths[options["teacher"]])
-            for name, options in self.terms.items()
-            if name == "hint"
+            for options in hints
         }
 
     def __call__(self, outputs: Outputs, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
@@ -123,3 +145,21 @@ class Criterion:
             terms.update(term)
             total = total + options["weight"] * term[name]
         return total, terms
+
+
+def _mistakes(name: str, options: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with one loss of a stage, as sentences."""
+    if name not in losses.LOSSES:
+        return [f"There is no loss '{name}'.{did_you_mean(name, losses.LOSSES)}"]
+    allowed = losses.LOSSES[name].options
+    unknown = [
+        f"The loss '{name}' has no option '{option}'.{did_you_mean(option, allowed)}"
+        for option in options
+        if option not in allowed
+    ]
+    missing = [
+        f"The loss '{name}' needs the option '{option}'."
+        for option, default in allowed.items()
+        if default is None and options.get(option) is None
+    ]
+    return unknown + missing

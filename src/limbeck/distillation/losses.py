@@ -1,7 +1,7 @@
 """Losses of one batch of one network, as pure functions that ``torch.vmap`` can carry over many networks.
 
-Every function takes tensors of one batch and a weight per window (0 leaves a window out; no boolean indexing) and returns
-a dict of named terms. `LOSSES` is what a study can name.
+Every function takes tensors of one batch and a weight per window (0 leaves a window out; no boolean indexing) and
+returns a dict of named terms. `LOSSES` is what a study can name.
 """
 
 from __future__ import annotations

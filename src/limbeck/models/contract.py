@@ -1,10 +1,10 @@
 """What every model promises: shapes in, :class:`Outputs` out, options by name.
 
-A model class is registered with ``@MODELS.register(name)``. Its constructor takes ``modalities`` (a mapping from modality to
-:class:`InputShape`) and ``n_outputs``, then keyword options with defaults. Class attributes say what it can read:
-``reads`` (``"signals"``, ``"features"``), ``max_modalities`` (``None`` for any number) and ``missing_modalities`` (whether NaN
-stands for an absent modality; models that say False are never given one). Randomness in ``forward`` comes only from
-:class:`limbeck.models.layers.Dropout`, whose masks the training engine draws.
+A model class is registered with ``@MODELS.register(name)``. Its constructor takes ``modalities`` (a mapping from
+modality to :class:`InputShape`) and ``n_outputs``, then keyword options with defaults. Class attributes say what it can
+read: ``reads`` (``"signals"``, ``"features"``), ``max_modalities`` (``None`` for any number) and ``missing_modalities``
+(whether NaN stands for an absent modality; models that say False are never given one). Randomness in ``forward`` comes
+only from :class:`limbeck.models.layers.Dropout`, whose masks the training engine draws.
 """
 
 from __future__ import annotations
@@ -99,6 +99,8 @@ def input_mistakes(name: str, modalities: Mapping[str, InputShape]) -> list[str]
     """Return why a model cannot read these shapes, as sentences; empty when it can."""
     model = MODELS[name]
     mistakes = []
+    if not modalities:
+        mistakes.append(f"The model '{name}' needs at least one modality; the view is empty.")
     most = getattr(model, "max_modalities", None)
     if most is not None and len(modalities) > most:
         mistakes.append(f"The model '{name}' reads at most {most} modality; the view has {sorted(modalities)}.")
@@ -106,8 +108,9 @@ def input_mistakes(name: str, modalities: Mapping[str, InputShape]) -> list[str]
     for modality, shape in modalities.items():
         if reads == "features" and not shape.is_feature:
             mistakes.append(
-                f"The model '{name}' reads features, but '{modality}' is a signal of shape "
-                f"({shape.channels}, {shape.length}); add a features step to signals.{modality} or choose another model."
+                f"The model '{name}' reads features, but '{modality}' is a signal of "
+                f"shape ({shape.channels}, {shape.length}); add a features step to signals.{modality} or "
+                "choose another model."
             )
         if reads == "signals" and shape.is_feature:
             mistakes.append(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from limbeck.errors import LimbeckError
 from limbeck.models.contract import InputShape
 
 __all__ = ["Dropout", "SignalEncoder"]
@@ -27,7 +28,7 @@ class Dropout(nn.Module):
     def __init__(self, p: float = 0.5) -> None:
         super().__init__()
         if not 0.0 <= p < 1.0:
-            raise ValueError(f"Dropout needs 0 <= p < 1, got {p}.")
+            raise LimbeckError(f"dropout is {p}; expected a share of at least 0 and below 1.")
         self.p = p
         self.register_buffer("mask", torch.ones(()), persistent=False)
 
@@ -43,10 +44,10 @@ class Dropout(nn.Module):
 class SignalEncoder(nn.Module):
     """A small convolutional encoder of one modality: (batch, channels, length) to (batch, 2 * width).
 
-    A strided first layer brings every rate down to about `frames` steps, so that a 64 Hz pulse wave costs no more than a
-    4 Hz skin conductance; three convolutions follow, then the mean and the maximum over time. There is no normalisation
-    layer: levels and amplitudes (a skin conductance above a person's usual) are what carries arousal, and a batch has no
-    say in a sample.
+    A strided first layer brings every rate down to about `frames` steps, so that a 64 Hz pulse wave costs no more than
+    a 4 Hz skin conductance; three convolutions follow, then the mean and the maximum over time. There is no
+    normalisation layer: levels and amplitudes (a skin conductance above a person's usual) are what carries arousal, and
+    a batch has no say in a sample.
 
     Parameters
     ----------

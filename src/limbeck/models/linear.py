@@ -16,11 +16,11 @@ __all__ = ["Linear"]
 class Linear(nn.Module):
     """One linear layer over the concatenated features, started at zero.
 
-    With weight decay this is a regularised logistic regression; its loss is convex, so the start does not matter and zero
-    makes it deterministic. It has no intermediate features.
+    With weight decay this is a regularised logistic regression; its loss is convex, so the start does not matter and
+    zero makes it deterministic. It has no intermediate features.
 
-    With `balance`, the features of each modality are divided by the root of their number (block scaling, as in multi-block
-    principal component analysis), so that 190 band powers do not drown 4 numbers of the heart.
+    With `balance`, the features of each modality are divided by the root of their number (block scaling, as in
+    multi-block principal component analysis), so that 190 band powers do not drown 4 numbers of the heart.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """The graph of a variant's stages: what was written, and what follows from it.
 
-Controls, ceilings and the teachers of cross-fitting are stages like any other; they are derived here from the stages of the
-study, so that nothing about them has to be written by hand, and nothing can be different in them by accident.
+Controls, ceilings and the teachers of cross-fitting are stages like any other; they are derived here from the stages
+of the study, so that nothing about them has to be written by hand, and nothing can be different in them by accident.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class Node:
         The node whose weights it starts from.
     spoil : str or None
         How the teacher's knowledge is spoiled.
-    holdout : tuple of (int, int) or None
-        Group k of K of the labelled subjects that it does not see.
+    holdouts : tuple of (int, int)
+        Groups (k, K) of the labelled subjects that it does not see; more than one where cross-fitting is nested.
     all_labels : bool
         Whether it sees the labels that the protocol hides.
     hands_over : frozenset of str
@@ -50,7 +50,7 @@ class Node:
     cross_teachers: tuple[str, ...] = ()
     start: str | None = None
     spoil: str | None = None
-    holdout: tuple[int, int] | None = None
+    holdouts: tuple[tuple[int, int], ...] = ()
     all_labels: bool = False
     hands_over: frozenset[str] = field(default_factory=frozenset)
 
@@ -120,7 +120,8 @@ class _Builder:
         if count is None or node.teacher is None:
             return node
         teachers = tuple(
-            self._derive(node.teacher, f"without_{group + 1}_of_{count}", holdout=(group, count)) for group in range(count)
+            self._derive(node.teacher, f"without_{group + 1}_of_{count}", holdouts=((group, count),))
+            for group in range(count)
         )
         return replace(node, cross_teachers=teachers)
 
@@ -130,7 +131,7 @@ class _Builder:
         suffix: str,
         *,
         inputs: dict[str, list[str] | None] | None = None,
-        holdout: tuple[int, int] | None = None,
+        holdouts: tuple[tuple[int, int], ...] = (),
     ) -> str:
         """Add a copy of a node, and of all that it stands on, with other inputs or without a group of subjects."""
         derived = f"{name}/{suffix}"
@@ -139,7 +140,7 @@ class _Builder:
             stage = node.stage if inputs is None else node.stage.model_copy(update={"inputs": dict(inputs)})
 
             def of(other: str) -> str:
-                return self._derive(other, suffix, inputs=inputs, holdout=holdout)
+                return self._derive(other, suffix, inputs=inputs, holdouts=holdouts)
 
             copied = replace(
                 node,
@@ -149,7 +150,7 @@ class _Builder:
                 teacher=of(node.teacher) if node.teacher else None,
                 start=of(node.start) if node.start else None,
                 cross_teachers=tuple(of(other) for other in node.cross_teachers),
-                holdout=holdout or node.holdout,
+                holdouts=tuple(dict.fromkeys((*node.holdouts, *holdouts))),
             )
             self.nodes[derived] = copied
         return derived

@@ -1,7 +1,7 @@
 """The plan: windows cut, folds made, every stage resolved, keyed and sized, before anything is trained.
 
-A stage's key hashes its resolved definition, its data and what it stands on, so two studies that share a teacher train it
-once, and a run that was killed goes on where it stopped.
+A stage's key hashes its resolved definition, its data and what it stands on, so two studies that share a teacher train
+it once, and a run that was killed goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -28,12 +28,21 @@ from limbeck import windows as windows_room
 from limbeck.errors import DataError, StudyError, did_you_mean
 from limbeck.models import MODELS, build, count_parameters, dry_run
 from limbeck.models.contract import InputShape, input_mistakes
-from limbeck.protocols import Fold, crossfit_groups
+from limbeck.protocols import Fold
 from limbeck.recording import LeftOut
 from limbeck.study.graph import Node, ancestors, build_graph, levels
 from limbeck.study.schema import Study, Variant
-from limbeck.study.store import Store, write_atomically, write_json
-from limbeck.study.tasks import REFIT, MemberId, Task, folds_of, make_criterion, make_network
+from limbeck.study.store import Store, write_json
+from limbeck.study.tasks import (
+    REFIT,
+    MemberId,
+    Task,
+    folds_of,
+    labelled_groups,
+    make_criterion,
+    make_network,
+    with_all_labels,
+)
 from limbeck.targets import Target
 from limbeck.training import Ensemble, Member, Settings, Taught, WindowTensors, fit
 from limbeck.training.loop import steps_per_epoch
@@ -209,17 +218,24 @@ def make_plan(
         With every mistake that only shows against the data: channels, folds, models, features.
     """
     store = Store(out / "store")
-    plans, mistakes = [], []
+    plans: list[VariantPlan] = []
+    found: dict[str, list[str]] = {}
     for label, variant in study.variants.items():
         report(f"{label or study.name}: reading {variant.data.corpus} and cutting windows")
         try:
             plans.append(_plan_variant(label, variant, out, store, jobs, progress))
         except StudyError as error:
-            mistakes += [f"{label}: {mistake}" if label else mistake for mistake in error.mistakes]
+            for mistake in error.mistakes:
+                found.setdefault(mistake, []).append(label)
         except DataError as error:
-            mistakes.append(f"{label}: {error}" if label else str(error))
-    if mistakes:
-        raise StudyError(list(dict.fromkeys(mistakes)), source=study.name)
+            found.setdefault(str(error), []).append(label)
+    if found:
+        everywhere = len(study.variants)
+        mistakes = [
+            mistake if len(labels) == everywhere else f"{'; '.join(labels)}: {mistake}"
+            for mistake, labels in found.items()
+        ]
+        raise StudyError(mistakes, source=study.name)
     return Plan(study, out, store, tuple(plans))
 
 
@@ -230,10 +246,10 @@ def _plan_variant(label: str, variant: Variant, out: Path, store: Store, jobs: i
     folds = folds_of(table, variant.protocol)
     members = [(f.repetition, f.fold, seed) for f in folds for seed in variant.protocol.seeds]
     nodes = build_graph(variant)
-    shapes = {name: _shapes(dataset, node.stage.inputs) for name, node in nodes.items()}
+    shapes = _shapes_of_nodes(nodes, dataset)
     n_outputs = _n_outputs(dataset)
     mistakes = _node_mistakes(nodes, shapes, n_outputs)
-    mistakes += _crossfit_mistakes(variant, nodes, folds, table)
+    mistakes += _crossfit_mistakes(nodes, folds, table, variant.protocol.seed)
     if mistakes:
         raise StudyError(mistakes)
     stages: dict[str, PlannedStage] = {}
@@ -249,7 +265,7 @@ def _plan_variant(label: str, variant: Variant, out: Path, store: Store, jobs: i
     )
 
 
-# ---- windows ----------------------------------------------------------------------------------------------------------------
+# ---- windows ----------------------------------------------------------------------------------------------------
 
 
 def _cut(
@@ -264,7 +280,7 @@ def _cut(
         target=Target.parse(variant.target),
         length=variant.windows.length,
         hop=variant.windows.hop,
-        calibration=None if calibration is None else windows_room.Calibration(calibration.condition, calibration.seconds),
+        calibration=calibration and windows_room.Calibration(calibration.condition, calibration.seconds),
         cache=cache,
         progress=progress,
         jobs=jobs,
@@ -275,23 +291,24 @@ def _cut(
         cut = cut.assign_attrs(calibration_asked=calibration.seconds)
         short = too_short(cut)
         if short and calibration.short == "leave_out":
-            names = np.asarray(cut["subject"].attrs["categories"])[cut["subject"].values]
+            names = np.asarray(cut["subject"].attrs["categories"])[cut["subject"].to_numpy()]
             cut = cut.isel(window=np.flatnonzero(~np.isin(names, short)))
             cut.attrs["key"] = hashlib.sha256((cut.attrs["key"] + repr(sorted(short))).encode()).hexdigest()
             left_out += [
-                LeftOut(f"subject {s}", f"less than half of {calibration.seconds:g} s of {calibration.condition} to calibrate on")
+                LeftOut(
+                    s, f"has less than half of {calibration.seconds:g} s of '{calibration.condition}' to calibrate on"
+                )
                 for s in short
             ]
         elif short:
             warnings.append(
-                f"{len(short)} subjects had too little of {calibration.condition} and were scaled by the other subjects' "
-                f"calibration: {', '.join(short)}."
+                f"{len(short)} subjects had too little of {calibration.condition} and were scaled by the calibration of "
+                f"all: {', '.join(short)}."
             )
     if not cut.sizes["window"]:
         raise DataError("No window was left; see what was left out: " + "; ".join(entry.why for entry in left_out[:5]))
     path = cache / "sets" / f"{cut.attrs['key'][:32]}.zarr"
-    if not path.is_dir():
-        write_atomically(path, lambda p: windows_room.save(cut, p))
+    windows_room.save(cut, path, overwrite=True)
     return path, cut, tuple(left_out), tuple(warnings)
 
 
@@ -306,62 +323,122 @@ def _refuse_unusable(variant: Variant, dataset: xr.Dataset) -> None:
             if modality not in dataset:
                 mistakes.append(f"stages.{stage_name}.inputs: no recording has the modality '{modality}'.")
                 continue
-            present = dataset[f"{modality}_present"].values.astype(bool)
+            present = dataset[f"{modality}_present"].to_numpy().astype(bool)
             if not present.all():
-                lacking = sorted(set(names[dataset["subject"].values[~present]].tolist()))
+                lacking = sorted(set(names[dataset["subject"].to_numpy()[~present]].tolist()))
                 mistakes.append(
-                    f"stages.{stage_name}: {len(lacking)} subjects lack {modality} ({', '.join(lacking[:8])}), and the model "
-                    f"'{stage.model.name}' does not take missing modalities; leave these subjects out (data.options) or "
-                    "the modality."
+                    f"stages.{stage_name}: {len(lacking)} subjects lack {modality} ({', '.join(lacking[:8])}), and the "
+                    f"model '{stage.model.name}' does not take missing modalities; leave these subjects out "
+                    "(data.options) or the modality."
                 )
     if mistakes:
         raise StudyError(mistakes)
 
 
-def _shapes(dataset: xr.Dataset, inputs: Mapping[str, list[str] | None]) -> dict[str, InputShape]:
-    return input_shapes(windows_room.view(dataset, dict(inputs)), list(inputs))
+def _shapes_of_nodes(nodes: Mapping[str, Node], dataset: xr.Dataset) -> dict[str, dict[str, InputShape]]:
+    """Return the shapes that each node sees, or refuse every channel that the windows do not have."""
+    shapes, mistakes = {}, []
+    for name, node in nodes.items():
+        inputs = node.stage.inputs
+        try:
+            shapes[name] = input_shapes(windows_room.view(dataset, dict(inputs)), list(inputs))
+        except StudyError as error:
+            # What is derived has the inputs of a stage that was written, where the mistake is named already.
+            mistakes += [f"stages.{name}.inputs: {mistake}" for mistake in error.mistakes if node.role == "stage"]
+    if mistakes:
+        raise StudyError(mistakes)
+    return shapes
 
 
 def _n_outputs(dataset: xr.Dataset) -> int:
     return len(dataset["target"].attrs["classes"]) if dataset["target"].attrs["kind"] == "class" else 1
 
 
-# ---- stages -----------------------------------------------------------------------------------------------------------------
+# ---- stages -----------------------------------------------------------------------------------------------------
 
 
 def _node_mistakes(
     nodes: Mapping[str, Node], shapes: Mapping[str, Mapping[str, InputShape]], n_outputs: int
 ) -> list[str]:
-    """Return what is wrong with models and features, now that the shapes are known."""
+    """Return what is wrong with models, features and starts, now that the shapes are known."""
     mistakes = []
-    features: dict[str, dict[str, Any]] = {}
+    networks: dict[str, torch.nn.Module] = {}
     for name, node in nodes.items():
         model = node.stage.model
         found = input_mistakes(model.name, shapes[name])
-        mistakes += [f"stages.{name}: {mistake}" for mistake in found]
+        mistakes += [f"stages.{name}: {mistake}" for mistake in found if node.role != "helper"]
         if not found:
-            network = build(model.name, shapes[name], n_outputs, **model.options)
-            features[name] = dry_run(network, shapes[name]).features
+            networks[name] = build(model.name, shapes[name], n_outputs, **model.options)
+    features = {name: dry_run(network, shapes[name]).features for name, network in networks.items()}
     for name, node in nodes.items():
-        for loss, options in node.stage.losses.items():
-            if loss != "hint":
-                continue
-            for side, owner in (("student", name), ("teacher", node.teacher)):
-                has = features.get(owner or "", {})
-                if owner in features and options[side] not in has:
-                    hint = did_you_mean(str(options[side]), has) or " The model has no named features."
-                    mistakes.append(f"stages.{name}.loss.hint.{side}: '{owner}' has no feature '{options[side]}'.{hint}")
+        mistakes += _hint_mistakes(node, features)
+        if node.start in networks and name in networks:
+            mistakes += _start_mistakes(node, networks[name], networks[node.start])
     return mistakes
 
 
-def _crossfit_mistakes(
-    variant: Variant, nodes: Mapping[str, Node], folds: Sequence[Fold], table: pd.DataFrame
-) -> list[str]:
-    counts = {len(node.cross_teachers) for node in nodes.values() if node.cross_teachers}
-    for count in counts:
+def _hint_mistakes(node: Node, features: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    mistakes = []
+    for loss, options in node.stage.losses.items():
+        for side, owner in (("student", node.name), ("teacher", node.teacher)) if loss == "hint" else ():
+            if owner in features and options[side] not in features[owner]:
+                advice = did_you_mean(str(options[side]), features[owner]) or " The model has no named features."
+                mistakes.append(
+                    f"stages.{node.name}.loss.hint.{side}: '{owner}' has no feature '{options[side]}'.{advice}"
+                )
+    return mistakes
+
+
+def _start_mistakes(node: Node, network: torch.nn.Module, start: torch.nn.Module) -> list[str]:
+    """Check that the weights to start from fit, and that what starts anew exists."""
+    written = node.stage.start
+    if written is None or node.role != "stage":
+        return []
+    parts = {part for name in start.state_dict() for part in _parts(name)}
+    mistakes = [
+        f"stages.{node.name}.start.reset: '{written.stage}' has no part '{part}'.{did_you_mean(part, parts)}"
+        for part in written.reset
+        if part not in parts
+    ]
+    own = network.state_dict()
+    unfit = [
+        name
+        for name, value in start.state_dict().items()
+        if not set(_parts(name)) & set(written.reset) and (name not in own or own[name].shape != value.shape)
+    ]
+    if unfit:
+        mistakes.append(
+            f"stages.{node.name}.start: the weights {', '.join(unfit[:5])} of '{written.stage}' do not fit; list their parts "
+            "under start.reset, or start from a stage with the same model and inputs."
+        )
+    return mistakes
+
+
+def _parts(parameter: str) -> list[str]:
+    """Return the names by which ``reset`` may call the modules around a parameter: ``encoder``, ``encoder.stem``, ``stem``."""
+    modules = parameter.split(".")[:-1]
+    return [".".join(modules[i:j]) for i in range(len(modules)) for j in range(i + 1, len(modules) + 1)]
+
+
+def _crossfit_mistakes(nodes: Mapping[str, Node], folds: Sequence[Fold], table: pd.DataFrame, seed: int) -> list[str]:
+    """Return where the labelled subjects do not suffice for cross-fitting."""
+    mistakes = []
+    for holdouts, all_labels in {(node.holdouts, node.all_labels): None for node in nodes.values() if node.holdouts}:
         for fold in folds:
-            crossfit_groups(fold, table, count, variant.protocol.seed)
-    return []
+            left = (with_all_labels(fold) if all_labels else fold).labelled
+            try:
+                for group, count in holdouts:
+                    left = np.setdiff1d(left, labelled_groups(fold, table, count, seed)[group])
+            except DataError as error:
+                mistakes.append(f"crossfit: {error}")
+                break
+            if not len(left):
+                mistakes.append(
+                    f"crossfit: in repetition {fold.repetition}, fold {fold.fold}, nested cross-fitting leaves a teacher "
+                    "no labelled subject; use a larger K or cross-fit one stage only."
+                )
+                break
+    return list(dict.fromkeys(mistakes))
 
 
 def _key(
@@ -383,7 +460,7 @@ def _key(
         "training": settings.model_dump(),
         "reset": node.stage.start.reset if node.stage.start else [],
         "spoil": node.spoil,
-        "holdout": node.holdout,
+        "holdouts": node.holdouts,
         "all_labels": node.all_labels,
         "hands_over": sorted(node.hands_over),
         "is_arm": node.is_arm,
@@ -427,11 +504,11 @@ def code_digest() -> str:
     return digest.hexdigest()
 
 
-# ---- backends ---------------------------------------------------------------------------------------------------------------
+# ---- backends ---------------------------------------------------------------------------------------------------
 
 
 class _Timer:
-    """Chooses backend and grouping by timing a few steps, once per design; the choice is remembered beside the store."""
+    """Chooses backend and grouping by timing a few steps, once per design; the choice is remembered in the store."""
 
     def __init__(
         self, variant: Variant, dataset: xr.Dataset, folds: list[Fold], members: list[MemberId], memory: Path
@@ -486,7 +563,8 @@ class _Timer:
         view = windows_room.view(self.dataset, dict(node.stage.inputs))
         tensors = WindowTensors.from_windows(view, list(node.stage.inputs), mode="train")
         members = [Member(self.folds[r, f], seed) for r, f, seed in self.members[:size]]
-        criterion = make_criterion(node.__class__(node.name, node.stage.model_copy(update={"loss": {"hard": {}}})), tensors.kind)
+        alone = Node(node.name, node.stage.model_copy(update={"loss": {"hard": {}}}))
+        criterion = make_criterion(alone, tensors.kind)
         settings = Settings(**{**self.variant.settings(node.stage).model_dump(), "select": "last", "patience": None})
         ensemble = Ensemble(lambda: make_network(node, tensors, criterion, {}), members, backend=backend)
         fit(ensemble, tensors, criterion, settings, Taught(), max_steps=1)

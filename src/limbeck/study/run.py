@@ -171,7 +171,9 @@ def load_run(folder: str | Path) -> Run:
     folder = Path(folder)
     info = read_run(folder)
     if not (folder / "record.json").is_file():
-        raise LimbeckError(f"The run {folder} is {info.state}: it has no predictions yet. Run the study again to go on.")
+        raise LimbeckError(
+            f"The run {folder} is {info.state}: it has no predictions yet. Run the study again to go on."
+        )
     saved = json.loads((folder / "record.json").read_text(encoding="utf-8"))
     record = StudyRecord(**saved["record"])
     predictions = pd.read_parquet(folder / "predictions.parquet")
@@ -453,7 +455,9 @@ def _warnings(plan: Plan) -> list[str]:
 
 
 def _shown_inputs(inputs: Mapping[str, list[str] | None]) -> str:
-    return " + ".join(name if channels is None else f"{name} ({', '.join(channels)})" for name, channels in inputs.items())
+    return " + ".join(
+        name if channels is None else f"{name} ({', '.join(channels)})" for name, channels in inputs.items()
+    )
 
 
 def _shown_losses(losses: Mapping[str, Mapping[str, Any]]) -> str:

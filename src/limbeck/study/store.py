@@ -146,7 +146,9 @@ class Store:
         """Return the learning curves of a task."""
         return pd.read_parquet(self.group(key, group) / "history.parquet")
 
-    def knowledge(self, key: str, groups: Iterable[int | str], members: Sequence[tuple[int, int, int]], name: str) -> Any:
+    def knowledge(
+        self, key: str, groups: Iterable[int | str], members: Sequence[tuple[int, int, int]], name: str
+    ) -> Any:
         """Return knowledge (n_members, n_windows, width) of the given members, whichever groups they were trained in."""
         found: dict[tuple[int, int, int], np.ndarray] = {}
         wanted = set(members)
@@ -208,7 +210,9 @@ def read_run(folder: Path) -> RunInfo:
     """
     marker = folder / MARKER
     if not marker.is_file():
-        raise LimbeckError(f"{folder} is not a run of Limbeck: there is no {MARKER} in it. `limbeck runs` lists the runs.")
+        raise LimbeckError(
+            f"{folder} is not a run of Limbeck: there is no {MARKER} in it. `limbeck runs` lists the runs."
+        )
     try:
         found = json.loads(marker.read_text(encoding="utf-8"))
         return RunInfo(

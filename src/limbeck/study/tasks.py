@@ -27,7 +27,17 @@ from limbeck.training import Ensemble, Member, Settings, Taught, WindowTensors, 
 from limbeck.training.draws import control_generator
 from limbeck.training.loop import predict
 
-__all__ = ["MemberId", "Task", "folds_of", "make_criterion", "make_network", "refit_fold", "run_task"]
+__all__ = [
+    "MemberId",
+    "Task",
+    "folds_of",
+    "labelled_groups",
+    "make_criterion",
+    "make_network",
+    "refit_fold",
+    "run_task",
+    "with_all_labels",
+]
 
 MemberId = tuple[int, int, int]
 """Repetition, fold and seed."""
@@ -118,7 +128,7 @@ def run_task(task: Task) -> None:
     store.write(task.key, task.group, result)
 
 
-# ---- windows and folds ----------------------------------------------------------------------------------------------------
+# ---- windows and folds ------------------------------------------------------------------------------------------
 
 
 @lru_cache(maxsize=2)
@@ -183,13 +193,19 @@ def refit_fold(table: pd.DataFrame) -> Fold:
 
 def _member(task: Task, identity: MemberId) -> Member:
     repetition, fold, seed = identity
+    found = _protocol_fold(task, repetition, fold)
+    return Member(with_all_labels(found) if task.node.all_labels else found, seed)
+
+
+def _protocol_fold(task: Task, repetition: int, fold: int) -> Fold:
+    """Return a fold with the labels that the protocol shows, whatever the node may see."""
     if task.group == "refit":
-        return Member(refit_fold(_table(task.windows)), seed)
-    found = _folds(task.windows, task.variant.protocol.model_dump_json())[repetition, fold]
-    return Member(_with_all_labels(found) if task.node.all_labels else found, seed)
+        return refit_fold(_table(task.windows))
+    return _folds(task.windows, task.variant.protocol.model_dump_json())[repetition, fold]
 
 
-def _with_all_labels(fold: Fold) -> Fold:
+def with_all_labels(fold: Fold) -> Fold:
+    """Return a fold that shows the labels of all training windows."""
     return replace(
         fold,
         labelled=fold.training,
@@ -200,16 +216,27 @@ def _with_all_labels(fold: Fold) -> Fold:
 
 
 def _held_out(task: Task, member: Member) -> Member:
-    """Take the group that a teacher of cross-fitting must not see out of its training windows."""
-    if task.node.holdout is None:
-        return member
-    group, count = task.node.holdout
-    hidden = crossfit_groups(member.fold, _table(task.windows), count, task.variant.protocol.seed)[group]
-    return Member(replace(member.fold, labelled=np.setdiff1d(member.fold.labelled, hidden)), member.seed)
+    """Take the groups that a teacher of cross-fitting must not see out of its training windows."""
+    labelled = member.fold.labelled
+    for group, count in task.node.holdouts:
+        labelled = np.setdiff1d(labelled, _crossfit_groups(task, member, count)[group])
+    return Member(replace(member.fold, labelled=labelled), member.seed)
+
+
+def _crossfit_groups(task: Task, member: Member, count: int) -> list[np.ndarray]:
+    """Return the groups of cross-fitting: over the labels that the protocol shows, so that all nodes have the same."""
+    fold = _protocol_fold(task, member.fold.repetition, member.fold.fold)
+    return labelled_groups(fold, _table(task.windows), count, task.variant.protocol.seed)
+
+
+def labelled_groups(fold: Fold, table: pd.DataFrame, count: int, seed: int) -> list[np.ndarray]:
+    """Return the labelled windows of a fold in so many groups of subjects, for cross-fitting."""
+    # The draw is keyed by the fold's number, which the refit on everything does not have.
+    return crossfit_groups(replace(fold, fold=max(fold.fold, 0)), table, count, seed)
 
 
 def _without_test(member: Member) -> Member:
-    """What the trainer gets: a member that knows of no test window."""
+    """Return what the trainer gets: a member that knows of no test window."""
     return Member(replace(member.fold, test=np.empty(0, dtype=np.int64), test_subjects=()), member.seed)
 
 
@@ -227,7 +254,7 @@ def _settings(task: Task, everyone: list[Member], seen: list[Member]) -> tuple[S
     return Settings(**chosen), seen
 
 
-# ---- networks -------------------------------------------------------------------------------------------------------------
+# ---- networks ---------------------------------------------------------------------------------------------------
 
 
 def make_criterion(node: Node, kind: str) -> Criterion:
@@ -260,7 +287,7 @@ def _start(task: Task, store: Store, ensemble: Ensemble) -> None:
         ensemble.load_state(position, chosen)
 
 
-# ---- knowledge ------------------------------------------------------------------------------------------------------------
+# ---- knowledge --------------------------------------------------------------------------------------------------
 
 
 def _taught(task: Task, store: Store, dataset: xr.Dataset, members: list[Member]) -> Taught:
@@ -288,10 +315,8 @@ def _taught(task: Task, store: Store, dataset: xr.Dataset, members: list[Member]
 
 def _cross_fitted(task: Task, store: Store, members: list[Member], logits: np.ndarray) -> np.ndarray:
     """Replace the logits of each group of labelled subjects by those of the teacher that has not seen it."""
-    table, seed = _table(task.windows), task.variant.protocol.seed
     result = logits.copy()
-    count = len(task.node.cross_teachers)
-    split = [crossfit_groups(member.fold, table, count, seed) for member in members]
+    split = [_crossfit_groups(task, member, len(task.node.cross_teachers)) for member in members]
     for group, teacher in enumerate(task.node.cross_teachers):
         key, groups = task.keys[teacher]
         own = store.knowledge(key, groups, task.members, "logits")
@@ -308,7 +333,7 @@ def _spoiled(
     members: list[Member],
     temperature: float,
 ) -> dict[str, np.ndarray]:
-    subjects, truth = dataset["subject"].values, dataset["target"].values
+    subjects, truth = dataset["subject"].to_numpy(), dataset["target"].to_numpy()
     result = {name: values.copy() for name, values in knowledge.items()}
     for position, member in enumerate(members):
         windows = member.fold.training
@@ -365,16 +390,3 @@ def _test_predictions(
         frame.insert(0, "member", position)
         frames.append(frame)
     return pd.concat(frames, ignore_index=True)
-
-
-def teacher_feature_mistakes(node: Node, teacher: nn.Module, shapes: Any) -> list[str]:
-    """Return the features that a node's hint wants and its teacher does not have, as sentences."""
-    from limbeck.errors import did_you_mean
-
-    has = dry_run(teacher, shapes).features
-    return [
-        f"stages.{node.name}.loss.hint.teacher: the teacher has no feature '{options['teacher']}'."
-        f"{did_you_mean(str(options['teacher']), has)}"
-        for loss, options in node.stage.losses.items()
-        if loss == "hint" and options["teacher"] not in has
-    ]

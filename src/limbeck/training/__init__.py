@@ -2,7 +2,8 @@
 
 An :class:`~limbeck.training.ensemble.Ensemble` holds one network per *member* (a fold of a repetition, with a seed) and
 trains them side by side; :func:`~limbeck.training.loop.fit` is the loop, :mod:`scalers` holds the three modes of
-normalisation, :mod:`draws` every random number. What a member gets does not depend on which other members train with it.
+normalisation, :mod:`draws` every random number. What a member gets does not depend on which other members train with
+it.
 """
 
 from limbeck.training.draws import Member

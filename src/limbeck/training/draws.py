@@ -1,7 +1,7 @@
 """Every random number of training, drawn from generators keyed by member: never from a shared stream.
 
-Keys hold the seed, the repetition and the fold, then what is drawn and when. The stage is not among them: all arms of a fold
-share initialisation and batch order, so that only what is compared differs.
+Keys hold the seed, the repetition and the fold, then what is drawn and when. The stage is not among them: all arms of a
+fold share initialisation and batch order, so that only what is compared differs.
 """
 
 from __future__ import annotations
@@ -9,11 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from limbeck.protocols import Fold
 
-__all__ = ["Member", "batches", "generator", "initialisation_seed", "mask_seed"]
+__all__ = ["Member", "batches", "control_generator", "generator", "initialisation_seed", "mask_bits"]
 
 _INITIALISATION, _LABELLED, _UNLABELLED, _MASK, _CONTROL = range(5)
 
@@ -49,13 +48,19 @@ def initialisation_seed(member: Member) -> int:
     return int(generator(member, _INITIALISATION).integers(2**62))
 
 
-def mask_seed(member: Member, step: int) -> int:
-    """Return the seed of a member's dropout masks at one step."""
-    seed, repetition, fold = member.key
-    mixed = seed
-    for part in (repetition, fold, _MASK, step):
-        mixed = (mixed * 6364136223846793005 + part * 1442695040888963407 + 1) % 2**63
-    return mixed
+def mask_bits(member: Member, step: int, count: int) -> np.ndarray:
+    """Return what a member's dropout masks at one step are made of.
+
+    Sixteen bits per element decide as well as a float between 0 and 1 and cost a fifth of it: drawing masks is a tenth
+    of the time of a small convolutional network. They are drawn on the CPU, so that every device sees the same.
+
+    Returns
+    -------
+    ndarray of shape (count,), int16
+        Uniform over all values.
+    """
+    words: np.ndarray = generator(member, _MASK, step).bit_generator.random_raw(-(-count // 4))
+    return words.view(np.int16)[:count]
 
 
 def batches(member: Member, epoch: int, *, steps: int, labelled: int, unlabelled: int) -> np.ndarray:
@@ -89,8 +94,3 @@ def batches(member: Member, epoch: int, *, steps: int, labelled: int, unlabelled
             order = generator(member, kind, epoch).permutation(windows)
             streams.append(np.resize(order, (steps, size)))
     return np.concatenate(streams, axis=1)
-
-
-def torch_generator(seed: int) -> torch.Generator:
-    """Return a CPU generator with a seed; masks are drawn on the CPU so that every device sees the same."""
-    return torch.Generator().manual_seed(seed)

@@ -1,23 +1,24 @@
 """The Ensemble: the networks of many folds, trained as one.
 
-All parameters of all members lie in one flat tensor (member, parameter); the two backends differ only in how the gradient
-of a batch is found:
+All parameters of all members lie in one flat tensor (member, parameter); the two backends differ only in how the
+gradient of a batch is found:
 
-* *stacked*: ``torch.func.vmap`` over the members, one set of large operations;
+* *stacked*: ``torch.func.vmap`` over the members, one set of large operations, and one backward pass through the sum of
+  their losses, whose gradient at a member's parameters is that of the member's own loss;
 * *looped*: one member after the other.
 
-Stacked is faster where a network is too small to fill the core, looped where one fills it.
+Stacked is faster where a network is too small to fill the core, looped where one fills it. Recurrent layers have no
+rule under ``vmap`` and need the looped backend.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad_and_value, vmap
+from torch.func import functional_call, vmap
 
 from limbeck.distillation.criterion import Batch, Criterion
 from limbeck.errors import DataError
@@ -29,6 +30,9 @@ from limbeck.training.draws import Member
 __all__ = ["BACKENDS", "Ensemble"]
 
 BACKENDS = ("stacked", "looped")
+
+Losses = tuple[Tensor, dict[str, Tensor]]
+"""A total with its terms."""
 
 _FOREIGN_RANDOMNESS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 
@@ -46,6 +50,11 @@ class Ensemble:
         ``"stacked"`` or ``"looped"``.
     device : str or torch.device
         Where the networks live.
+
+    Raises
+    ------
+    DataError
+        When there is no member, when a layer draws random numbers of its own, or when a layer cannot be stacked.
 
     Attributes
     ----------
@@ -73,6 +82,8 @@ class Ensemble:
         networks = [_build_seeded(build, draws.initialisation_seed(member)) for member in members]
         self.skeleton = networks[0]
         _refuse_foreign_randomness(self.skeleton)
+        if backend == "stacked":
+            _refuse_recurrence(self.skeleton)
         self.skeleton.to(self.device)
         self._dropouts = {
             f"{name}.mask" if name else "mask": module
@@ -93,7 +104,7 @@ class Ensemble:
     def __len__(self) -> int:
         return self.flat.shape[0]
 
-    # ---- state --------------------------------------------------------------------------------------------------------
+    # ---- state -------------------------------------------------------------------------------------------------------
 
     def parameters_of(self, flat: Tensor) -> dict[str, Tensor]:
         """Return named views into flat parameters of shape (..., n_parameters)."""
@@ -128,7 +139,7 @@ class Ensemble:
         self.flat = self.flat[index]
         self.buffers = {name: value[index] for name, value in self.buffers.items()}
 
-    # ---- training -----------------------------------------------------------------------------------------------------
+    # ---- training ----------------------------------------------------------------------------------------------------
 
     def gradients(self, criterion: Criterion, batch: Batch, step: int) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """Return gradients, losses and loss terms of one batch per member; running statistics advance.
@@ -149,77 +160,73 @@ class Ensemble:
         terms : dict of str to Tensor of shape (n_members,)
         """
         self.skeleton.train()
-        masks = self._draw_masks(batch, step)
+        state = self.buffers | self._draw_masks(batch, step)
 
-        def loss_of(parameters: dict[str, Tensor], buffers: dict[str, Tensor], one: Batch) -> tuple[Tensor, Any]:
+        def loss_of(parameters: dict[str, Tensor], buffers: dict[str, Tensor], one: Batch) -> Losses:
             outputs = functional_call(self.skeleton, (parameters, buffers), (one.inputs,))
             return criterion(outputs, one)
 
-        differentiate = grad_and_value(loss_of, has_aux=True)
         if self.backend == "stacked":
-            grads, (loss, terms) = vmap(differentiate)(self.parameters_of(self.flat), {**self.buffers, **masks}, batch)
-            return torch.cat([g.flatten(1) for g in grads.values()], dim=1), loss, terms
+            flat = self.flat.detach().requires_grad_()
+            loss, terms = vmap(loss_of)(self.parameters_of(flat), state, batch)
+            (gradient,) = torch.autograd.grad(loss.sum(), flat)
+            return gradient, loss.detach(), {name: term.detach() for name, term in terms.items()}
         gradient = torch.empty_like(self.flat)
-        losses, all_terms = [], []
+        found: list[Losses] = []
         for f in range(len(self)):
-            parameters = self.parameters_of(self.flat[f].detach().requires_grad_())
-            buffers = {name: value[f] for name, value in (self.buffers | masks).items()}
-            loss, terms = loss_of(parameters, buffers, _member_of(batch, f))
-            grads = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
-            gradient[f] = torch.cat(
-                [
-                    torch.zeros(size, device=self.device) if g is None else g.reshape(-1)
-                    for g, (_, _, size) in zip(grads, self._layout, strict=True)
-                ]
-            )
-            losses.append(loss.detach())
-            all_terms.append({name: term.detach() for name, term in terms.items()})
-        stacked_terms = {name: torch.stack([terms[name] for terms in all_terms]) for name in all_terms[0]}
-        return gradient, torch.stack(losses), stacked_terms
+            flat = self.flat[f].detach().requires_grad_()
+            buffers = {name: value[f] for name, value in state.items()}
+            loss, terms = loss_of(self.parameters_of(flat), buffers, _member_of(batch, f))
+            (gradient[f],) = torch.autograd.grad(loss, flat)
+            found.append((loss.detach(), {name: term.detach() for name, term in terms.items()}))
+        stacked_terms = {name: torch.stack([terms[name] for _, terms in found]) for name in found[0][1]}
+        return gradient, torch.stack([loss for loss, _ in found]), stacked_terms
 
     def _draw_masks(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Draw every dropout mask of one step, each member's from its own generator, in one go per member."""
-        active = {name: module for name, module in self._dropouts.items() if module.p > 0}
-        if not active:
-            return {name: torch.ones(len(self), device=self.device) for name in self._dropouts}
-        if not self._mask_shapes:
+        if any(module.p > 0 for module in self._dropouts.values()) and not self._mask_shapes:
             self._mask_shapes = self._find_mask_shapes(_member_of(batch, 0).inputs)
-        sizes = [self._mask_shapes[name].numel() for name in active]
-        uniform = torch.stack(
-            [
-                torch.rand(sum(sizes), generator=draws.torch_generator(draws.mask_seed(member, step)))
-                for member in self.members
-            ]
-        ).to(self.device)
+        active = {name: shape for name, shape in self._mask_shapes.items() if self._dropouts[name].p > 0}
         masks = {name: torch.ones(len(self), device=self.device) for name in self._dropouts if name not in active}
-        for (name, module), piece in zip(active.items(), uniform.split(sizes, dim=1), strict=True):
-            kept = (piece >= module.p).to(piece.dtype) / (1.0 - module.p)
-            masks[name] = kept.unflatten(1, self._mask_shapes[name])
+        if not active:
+            return masks
+        sizes = [shape.numel() for shape in active.values()]
+        bits = np.stack([draws.mask_bits(member, step, sum(sizes)) for member in self.members])
+        pieces = torch.from_numpy(bits).to(self.device).split(sizes, dim=1)
+        for (name, shape), piece in zip(active.items(), pieces, strict=True):
+            masks[name] = _mask(piece, self._dropouts[name].p).unflatten(1, shape)
         return masks
 
     def _find_mask_shapes(self, inputs: dict[str, Tensor]) -> dict[str, torch.Size]:
-        """Return the shape of what passes through each dropout layer, batch included, by a run in evaluation mode."""
+        """Return the shape, batch included, of what passes through each dropout layer that the network uses."""
         shapes: dict[str, torch.Size] = {}
         handles = []
         for name, module in self._dropouts.items():
 
             def remember(_: nn.Module, arguments: tuple[Tensor, ...], __: Tensor, name: str = name) -> None:
+                if name in shapes:
+                    raise DataError(
+                        f"The layer '{name.removesuffix('.mask')}' (Dropout) is passed through more than once, and "
+                        "would drop the same elements each time; give every place a layer of its own."
+                    )
                 shapes[name] = arguments[0].shape
 
             handles.append(module.register_forward_hook(remember))
         self.skeleton.eval()
-        with torch.no_grad():
-            functional_call(self.skeleton, self._state(0), (inputs,))
-        self.skeleton.train()
-        for handle in handles:
-            handle.remove()
+        try:
+            with torch.no_grad():
+                functional_call(self.skeleton, self._state(0), (inputs,))
+        finally:
+            self.skeleton.train()
+            for handle in handles:
+                handle.remove()
         return shapes
 
     def _state(self, position: int) -> dict[str, Tensor]:
         buffers = {name: value[position] for name, value in self.buffers.items()}
         return self.parameters_of(self.flat[position]) | buffers
 
-    # ---- evaluation ---------------------------------------------------------------------------------------------------
+    # ---- evaluation --------------------------------------------------------------------------------------------------
 
     @torch.no_grad()
     def outputs(self, inputs: dict[str, Tensor], positions: Sequence[int] | None = None) -> Outputs:
@@ -256,11 +263,20 @@ class Ensemble:
 
 def _member_of(batch: Batch, position: int) -> Batch:
     return Batch(
-        *(
-            {name: value[position] for name, value in part.items()} if isinstance(part, dict) else part[position]
-            for part in batch
-        )
+        inputs={name: values[position] for name, values in batch.inputs.items()},
+        target=batch.target[position],
+        labelled=batch.labelled[position],
+        class_weights=batch.class_weights[position],
+        logits=batch.logits[position],
+        features={name: values[position] for name, values in batch.features.items()},
     )
+
+
+def _mask(bits: Tensor, p: float) -> Tensor:
+    """Return 0 for a share `p` of 16-bit values (rounded to 2^-16) and the inverse of the kept share for the others."""
+    levels = 2**16
+    dropped = min(round(p * levels), levels - 1)
+    return (bits >= dropped - levels // 2).to(torch.float32).mul_(levels / (levels - dropped))
 
 
 def _build_seeded(build: Callable[[], nn.Module], seed: int) -> nn.Module:
@@ -269,11 +285,20 @@ def _build_seeded(build: Callable[[], nn.Module], seed: int) -> nn.Module:
         return build()
 
 
+def _refuse_recurrence(network: nn.Module) -> None:
+    for name, module in network.named_modules():
+        if isinstance(module, nn.RNNBase):
+            raise DataError(
+                f"The layer '{name}' ({type(module).__name__}) has no rule for many networks at once; "
+                "train it with the looped backend (engine.backend: looped)."
+            )
+
+
 def _refuse_foreign_randomness(network: nn.Module) -> None:
     for name, module in network.named_modules():
         recurrent = isinstance(module, nn.RNNBase) and module.dropout > 0
-        if isinstance(module, _FOREIGN_RANDOMNESS) and module.p > 0 or recurrent:
+        if (isinstance(module, _FOREIGN_RANDOMNESS) and module.p > 0) or recurrent:
             raise DataError(
-                f"The layer '{name}' ({type(module).__name__}) draws its own random numbers, so a fold would depend on its "
-                "companions; use limbeck.models.Dropout."
+                f"The layer '{name}' ({type(module).__name__}) draws its own random numbers, so a fold would depend "
+                "on its companions; use limbeck.models.Dropout."
             )

@@ -24,8 +24,8 @@ from limbeck.training.tensors import WindowTensors
 
 __all__ = ["Settings", "Taught", "Trained", "class_weights", "fit", "predict", "steps_per_epoch"]
 
-PREDICTION_BUDGET = 8_000_000
-"""Values of input in one chunk of a prediction: bounds its memory."""
+PREDICTION_BUDGET = 2_000_000
+"""Values of input in one chunk of a prediction: bounds its memory (a network holds some dozens of values per input)."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Settings:
     batch : int
         Windows per step.
     labelled_share : float
-        Share of the labelled windows in a batch, where the fold has unlabelled ones; the same for all arms, so that they
-        draw the same labelled windows.
+        Share of the labelled windows in a batch, where the fold has unlabelled ones; the same for all arms, so that
+        they draw the same labelled windows.
     learning_rate, weight_decay : float
         Of AdamW.
     schedule : str
@@ -50,7 +50,8 @@ class Settings:
     patience : int or None
         Stop after this many epochs without a lower validation loss; None trains all epochs.
     select : str
-        Which epoch counts: ``"validation"`` (lowest validation loss; the last one without validation subjects) or ``"last"``.
+        Which epoch counts: ``"validation"`` (lowest validation loss; the last one without validation subjects) or
+        ``"last"``.
     """
 
     epochs: int = 30
@@ -64,7 +65,18 @@ class Settings:
     select: str = "validation"
 
     def shares(self, has_unlabelled: bool) -> tuple[int, int]:
-        """Return how many labelled and unlabelled windows a batch holds."""
+        """Return how many labelled and unlabelled windows a batch holds: at least one of each kind that there is.
+
+        Raises
+        ------
+        DataError
+            When the batch is too small.
+        """
+        least = 2 if has_unlabelled else 1
+        if self.batch < least:
+            raise DataError(
+                f"A batch of {self.batch} is too small; expected at least {least} windows. Raise training.batch."
+            )
         if not has_unlabelled:
             return self.batch, 0
         labelled = min(max(1, round(self.batch * self.labelled_share)), self.batch - 1)
@@ -177,6 +189,9 @@ def fit(
 
     Raises
     ------
+    DataError
+        When training or validation windows are not finite, or a teacher's knowledge of training windows is missing or
+        not finite.
     LimbeckError
         When a loss is no longer finite, naming the member.
     """
@@ -201,6 +216,8 @@ class _Run:
         self.device = windows.device
         members = ensemble.members
         _check_members(members, taught, criterion)
+        for member in members:
+            _check_inputs(windows, member)
         self.has_unlabelled = bool(len(members[0].fold.unlabelled))
         n_labelled, n_unlabelled = settings.shares(self.has_unlabelled)
         self.draw = (n_labelled, n_unlabelled if taught.unlabelled else 0)
@@ -234,7 +251,9 @@ class _Run:
             progress(total, total)
         states = [clock.best_state for clock in everyone]
         if any(state is None for state in states):
-            raise LimbeckError(f"A member was not trained: {[str(m) for m, s in zip(members, states, strict=True) if s is None]}")
+            raise LimbeckError(
+                f"A member was not trained: {[str(m) for m, s in zip(members, states, strict=True) if s is None]}"
+            )
         return Trained([s for s in states if s is not None], [clock.best_epoch for clock in everyone], self.history)
 
     def _step(self, step: int) -> None:
@@ -280,7 +299,7 @@ class _Run:
         )
 
     def _end_epochs(self) -> bool:
-        """Close the epoch of every member that reached its end: validate, remember the best, let finished ones leave."""
+        """Close the epoch of members that reached its end: validate, remember the best, let finished ones leave."""
         ended = [f for f in self.active if self.clocks[f].step % self.clocks[f].steps == 0]
         if not ended:
             return False
@@ -345,6 +364,11 @@ class _Run:
                 loss = hard_target(prediction, target, self.class_weights[p], every)["hard"]
             else:
                 loss = mean_squared_error(prediction, target, every)["hard"]
+            if not bool(torch.isfinite(loss)):
+                raise LimbeckError(
+                    f"The validation loss of {self.ensemble.members[p]} is {float(loss)}; expected a finite number. "
+                    "Lower training.learning_rate."
+                )
             losses[self.active[p]] = float(loss)
         return losses
 
@@ -438,3 +462,17 @@ def _check_members(members: Sequence[draws.Member], taught: Taught, criterion: C
             index = member.fold.training if taught.unlabelled else member.fold.labelled
             if not bool(torch.isfinite(values[position, torch.from_numpy(index).to(values.device)]).all()):
                 raise DataError(f"The teacher's {name} of {member} are not finite on every training window.")
+
+
+def _check_inputs(windows: WindowTensors, member: draws.Member) -> None:
+    """Refuse windows that are not finite where training or selection would read them; test windows are not read."""
+    for kind, index in (("training", member.fold.training), ("validation", member.fold.validation)):
+        for modality, unusable in windows.unusable.items():
+            bad = index[unusable[index]]
+            if len(bad):
+                found = "infinite values" if windows.shapes[modality].is_feature else "NaN or infinite values"
+                raise DataError(
+                    f"{len(bad)} of the {len(index)} {kind} windows of {member} hold {found} in '{modality}' "
+                    f"(window {bad[0]} first); expected finite numbers. Interpolate them in signals.{modality}, or "
+                    "leave out the recordings they come from."
+                )

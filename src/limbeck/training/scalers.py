@@ -16,12 +16,17 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from limbeck.errors import DataError
+from limbeck.errors import DataError, did_you_mean
 
-__all__ = ["Scaler", "fit_scaler", "normalise"]
+__all__ = ["MODES", "Moments", "Scaler", "fit_scaler", "normalise", "too_short"]
+
+MODES = ("train", "calibration", "transductive")
 
 FLOOR = 1e-6
 """Below this share of the scale of the data a standard deviation counts as zero: a constant channel is only centred."""
+
+PIECE = 2_000_000
+"""Values whose moments are taken at once."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,51 @@ class Scaler:
         return scaled.astype(np.float32, copy=False)
 
 
+@dataclass(frozen=True)
+class Moments:
+    """What each window adds to the mean and the standard deviation of its channels.
+
+    Folds share most of their training windows: with the moments of each window at hand, the scaler of a fold costs a
+    sum over windows instead of one over samples.
+
+    Parameters
+    ----------
+    count, mean, squares : ndarray of shape (n_windows, n_channels), float64
+        Number of finite samples, their mean, and their squared distance from it, summed.
+    """
+
+    count: np.ndarray
+    mean: np.ndarray
+    squares: np.ndarray
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> Moments:
+        """Return the moments of windows of shape (n_windows, n_channels[, n_times]); NaN and infinity are left out."""
+        count, mean, squares = (np.empty(values.shape[:2]) for _ in range(3))
+        # In pieces, so that what is computed in double precision stays small beside the windows.
+        step = max(1, PIECE // max(1, values[:1].size))
+        for start in range(0, len(values), step):
+            piece = values[start : start + step].reshape(*values[start : start + step].shape[:2], -1)
+            finite = np.isfinite(piece)
+            n = finite.sum(axis=2)
+            m = np.where(finite, piece, 0.0).sum(axis=2, dtype=np.float64) / np.maximum(n, 1)
+            count[start : start + step], mean[start : start + step] = n, m
+            squares[start : start + step] = (np.where(finite, piece - m[:, :, None], 0.0) ** 2).sum(axis=2)
+        return cls(count, mean, squares)
+
+    def scaler(self, windows: np.ndarray | slice) -> Scaler:
+        """Return the scaler of some of the windows.
+
+        A channel without any value gets mean 0 and standard deviation 1; one without spread, standard deviation 1.
+        """
+        count, own = self.count[windows], self.mean[windows]
+        total = np.maximum(count.sum(axis=0), 1.0)
+        mean = (count * own).sum(axis=0) / total
+        std = np.sqrt((self.squares[windows] + count * (own - mean) ** 2).sum(axis=0) / total)
+        std = np.where(std > FLOOR * np.maximum(np.abs(mean), FLOOR), std, 1.0)
+        return Scaler(mean.astype(np.float32), std.astype(np.float32))
+
+
 def fit_scaler(values: np.ndarray) -> Scaler:
     """Fit a scaler.
 
@@ -57,15 +107,7 @@ def fit_scaler(values: np.ndarray) -> Scaler:
     Scaler
         A channel without any value gets mean 0 and standard deviation 1; one without spread, standard deviation 1.
     """
-    axes = (0, *range(2, values.ndim))
-    finite = np.isfinite(values)
-    count = np.maximum(finite.sum(axis=axes), 1)
-    shape = (1, -1) + (1,) * (values.ndim - 2)
-    mean = np.where(finite, values, 0.0).sum(axis=axes, dtype=np.float64) / count
-    centred = np.where(finite, values - mean.reshape(shape), 0.0)
-    std = np.sqrt((centred**2).sum(axis=axes, dtype=np.float64) / count)
-    std = np.where(std > FLOOR * np.maximum(np.abs(mean), FLOOR), std, 1.0)
-    return Scaler(mean.astype(np.float32), std.astype(np.float32))
+    return Moments.of(values).scaler(slice(None))
 
 
 def normalise(windows: xr.Dataset, modality: str, mode: str, *, short: str = "leave_out") -> np.ndarray:
@@ -80,14 +122,21 @@ def normalise(windows: xr.Dataset, modality: str, mode: str, *, short: str = "le
     mode : str
         ``"train"`` (returned as it is), ``"calibration"`` or ``"transductive"``.
     short : str
-        For ``"calibration"``: what becomes of a subject with less than half of the asked seconds; ``"leave_out"`` subjects
-        must be out of the windows already, ``"train"`` leaves them to the scale of all calibrated subjects.
+        For ``"calibration"``: what becomes of a subject with less than half of the asked seconds; ``"leave_out"``
+        subjects must be out of the windows already, ``"train"`` leaves them to the scale of all calibrated subjects.
 
     Returns
     -------
     ndarray of shape (n_windows, n_channels[, n_times]), float32
         NaN features (that could not be computed) stay NaN.
+
+    Raises
+    ------
+    DataError
+        For an unknown mode, for a subject that should have been left out, or when nobody is calibrated.
     """
+    if mode not in MODES:
+        raise DataError(f"There is no normalisation '{mode}'.{did_you_mean(mode, MODES)}")
     values = windows[modality].values
     if mode == "train":
         return values
@@ -103,6 +152,8 @@ def normalise(windows: xr.Dataset, modality: str, mode: str, *, short: str = "le
         if mode == "calibration" and (names[code] in short_subjects or not reference.any()):
             if short != "train":
                 raise DataError(f"Subject {names[code]} has too little calibration; it should have been left out.")
+            if not calibration.any():
+                raise DataError("No subject has a calibration window, so there is no scale to fall back to.")
             fallback = fallback if fallback is not None else fit_scaler(values[calibration])
             scaler = fallback
         else:

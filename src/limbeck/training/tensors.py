@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ import xarray as xr
 from torch import Tensor
 
 from limbeck.models.contract import InputShape
-from limbeck.training.scalers import fit_scaler, normalise
+from limbeck.training.scalers import Moments, normalise
 
 __all__ = ["WindowTensors", "input_shapes"]
 
@@ -97,14 +98,30 @@ class WindowTensors:
         """Where the windows are."""
         return self.target.device
 
+    @cached_property
+    def moments(self) -> dict[str, Moments]:
+        """What each window adds to the scale of its channels, by modality."""
+        return {name: Moments.of(values.cpu().numpy()) for name, values in self.inputs.items()}
+
+    @cached_property
+    def unusable(self) -> dict[str, np.ndarray]:
+        """Which windows no network can read, by modality: signals with NaN or infinity, features with infinity."""
+        return {
+            name: (values.isinf() if self.shapes[name].is_feature else ~values.isfinite())
+            .flatten(1)
+            .any(1)
+            .cpu()
+            .numpy()
+            for name, values in self.inputs.items()
+        }
+
     def scalers(self, training: Sequence[np.ndarray]) -> dict[str, tuple[Tensor, Tensor]]:
-        """Return mean and standard deviation (n_folds, n_channels) of each modality over each fold's training windows."""
+        """Return mean and standard deviation (n_folds, n_channels) of each modality over each fold's windows."""
         if not self.per_fold:
             return {}
         result = {}
-        for name, values in self.inputs.items():
-            array = values.cpu().numpy()
-            fitted = [fit_scaler(array[windows]) for windows in training]
+        for name, moments in self.moments.items():
+            fitted = [moments.scaler(windows) for windows in training]
             result[name] = (
                 torch.from_numpy(np.stack([scaler.mean for scaler in fitted])).to(self.device),
                 torch.from_numpy(np.stack([scaler.std for scaler in fitted])).to(self.device),

@@ -239,6 +239,8 @@ def _common_layouts(plan: Plan, pieces: list[Piece], left_out: list[LeftOut]) ->
     layouts: _Layouts = {}
     for modality in plan.pipelines:
         having = [piece for piece in pieces if modality in piece.facts["layouts"]]
+        if not having and pieces:
+            raise DataError(f"No recording from which windows could be cut has {modality}.{_first_reasons(left_out)}")
         if not having:
             continue
         _refuse_different_rates(modality, having)

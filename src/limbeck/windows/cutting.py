@@ -106,11 +106,12 @@ def cut_recording(recording: Recording, plan: Plan, wanted: float) -> xr.Dataset
         for modality, signal in present.items():
             pipeline = plan.pipelines[modality]
             windows[modality] = _modality_variable(pipeline, signal, first[modality][kept], plan.length)
+    rating = recording.ratings.get(plan.target.ratings) if plan.target else None
     facts = {
         "subject": recording.subject,
         "session": recording.session,
         "trial": recording.trial,
-        "order": recording.order,
+        "order": int(recording.order),
         "windows": int(kept.sum()),
         "layouts": {
             modality: {"shape": windows[modality].shape[1:], **windows[modality].attrs}
@@ -119,8 +120,8 @@ def cut_recording(recording: Recording, plan: Plan, wanted: float) -> xr.Dataset
         },
         "modalities": sorted(recording.signals),
         "events": list(dict.fromkeys(event.name for event in recording.events)),
-        "rating": recording.ratings.get(plan.target.ratings) if plan.target else None,
-        "calibration_seconds": sum(stretch.end - stretch.start for stretch in stretches),
+        "rating": None if rating is None else float(rating),
+        "calibration_seconds": float(sum(stretch.end - stretch.start for stretch in stretches)),
         "left_out": [[entry.what, entry.why] for entry in left_out],
     }
     windows.attrs["facts"] = json.dumps(facts)
