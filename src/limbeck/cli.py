@@ -369,7 +369,10 @@ def list_datasets() -> None:
 
 @datasets_app.command()
 def describe(name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
-    """Describe a data set: what it holds, its terms, and the options of its reader."""
+    """Describe a data set.
+
+    What it holds, its terms, what to cite, and the options of its reader.
+    """
     from limbeck import datasets
     from limbeck.datasets import fetch as fetching
 
@@ -407,7 +410,10 @@ def fetch(
         bool, typer.Option("--overwrite", help="Replace files that differ from the published.")
     ] = False,
 ) -> None:
-    """Download an open data set as published; files are checked, and what is there is not downloaded again."""
+    """Download an open data set as published.
+
+    Files are checked against checksums, and what is there already is not downloaded again.
+    """
     from limbeck.datasets import fetch as fetching
 
     if name not in fetching.fetchable():
@@ -671,8 +677,7 @@ class _Lines(_Watch):
 class _Bars(_Watch):
     """A bar on the terminal per phase."""
 
-    def __init__(self) -> None:
-        from rich.console import Console
+    def __init__(self, console: Console) -> None:
         from rich.progress import (
             BarColumn,
             MofNCompleteColumn,
@@ -684,9 +689,7 @@ class _Bars(_Watch):
 
         # No markup: names of variants and stages may hold brackets.
         columns = [TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn()]
-        self.bars: Progress = Progress(
-            *columns, TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True)
-        )
+        self.bars: Progress = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console)
         self.name = ""
         self.current: TaskID | None = None
 
@@ -720,7 +723,11 @@ class _Bars(_Watch):
 def _watch(quiet: bool) -> _Watch:
     if quiet:
         return _Watch()
-    return _Bars() if sys.stderr.isatty() else _Lines()
+    if not sys.stderr.isatty():
+        return _Lines()
+    from rich.console import Console
+
+    return _Bars(Console(stderr=True))
 
 
 if __name__ == "__main__":

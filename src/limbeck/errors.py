@@ -94,7 +94,7 @@ def did_you_mean(name: str, allowed: Iterable[str]) -> str:
     str
         A sentence that starts with a blank, to be put behind an error message.
     """
-    names = sorted(allowed)
+    names = sorted(map(str, allowed))  # keys of a YAML mapping may be numbers
     near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     if near:
         return f" Did you mean '{near[0]}'?"

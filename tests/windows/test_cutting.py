@@ -461,6 +461,19 @@ def test_what_the_corpus_and_the_recordings_left_out_is_listed_once(ramp, make_c
     assert len(corpus.left_out) == 2
 
 
+def test_a_recording_whose_signals_do_not_cover_its_events_is_listed(ramp, make_corpus, rest_and_task):
+    events = (Event("rest", 0, 50), Event("task", 50, 100))
+    corpus = make_corpus(
+        Recording("S1", {"eda": ramp(4.0, 100), "temp": ramp(4.0, 100, "temp")}, events=events),
+        Recording("S2", {"eda": ramp(4.0, 20), "temp": ramp(4.0, 10, "temp", start=40)}, events=events),
+        Recording("S3", {"eda": ramp(4.0, 30, start=100), "temp": ramp(4.0, 99, "temp", start=99)}, events=events),
+    )
+    windows = cut(corpus, signals={"eda": [], "temp": []}, target=rest_and_task, length=10, hop=5)
+    assert set(decode(windows.subject)) == {"S1"}
+    assert "S2: no labelled segment lies in what eda, temp cover together: no time at all" in left_out(windows)
+    assert "S3: no labelled segment lies in what eda, temp cover together: 100 to 130 s" in left_out(windows)
+
+
 def test_progress_counts_recordings(two_subjects, rest_and_task):
     seen = []
     cut(

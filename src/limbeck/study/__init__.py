@@ -1,7 +1,7 @@
 """Studies: a question, said in YAML, from recordings to a verdict.
 
-A *study* is data, target, protocol, stages and what is compared. :func:`load_study` checks it, :func:`make_plan` resolves it
-against the data, :func:`run_study` trains, judges and reports.
+A *study* is data, target, protocol, stages and what is compared. :func:`load_study` checks it, :func:`make_plan`
+resolves it against the data, :func:`run_study` trains, judges and reports.
 """
 
 from limbeck.study.deploy import DeployedStudent, predict_files

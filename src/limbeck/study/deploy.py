@@ -11,8 +11,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,24 +23,18 @@ import xarray as xr
 
 from limbeck import datasets
 from limbeck import windows as windows_room
-from limbeck.errors import DataError, LimbeckError
+from limbeck.errors import DataError, LimbeckError, StudyError
 from limbeck.models import InputShape, build
-from limbeck.recording import Corpus, Event, Recording
+from limbeck.recording import Corpus, LeftOut
 from limbeck.study.plan import VariantPlan
-from limbeck.study.schema import Stage
-from limbeck.study.store import Store, write_atomically
+from limbeck.study.store import Store, remove_whole, write_atomically
 from limbeck.study.tasks import REFIT, refit_fold
-from limbeck.targets import Target
-from limbeck.training import WindowTensors
-from limbeck.training.scalers import Scaler
+from limbeck.training.scalers import Scaler, fit_scaler, normalise, too_short
 
 __all__ = ["DeployedStudent", "load", "predict_files", "write"]
 
 FORMAT = 1
-WHOLE = "recording"
-"""The event that covers a new recording, which has no annotation."""
-START = "calibration"
-"""The event that covers the seconds on which a new recording is calibrated."""
+_FILES = ("model.json", "weights.safetensors", "scaler.safetensors")
 
 
 def write(plan: VariantPlan, store: Store, folder: Path) -> Path:
@@ -54,8 +48,6 @@ def write(plan: VariantPlan, store: Store, folder: Path) -> Path:
     prefix = "network."
     weights = {key[len(prefix) :]: value.contiguous() for key, value in state.items() if key.startswith(prefix)}
     view = windows_room.view(plan.dataset, dict(stage.inputs))
-    tensors = WindowTensors.from_windows(view, list(stage.inputs), mode=plan.variant.mode, short="train")
-    scalers = tensors.scalers([refit_fold(plan.table).labelled])
     target = plan.dataset["target"].attrs
     calibration = plan.variant.calibration
     description = {
@@ -64,9 +56,8 @@ def write(plan: VariantPlan, store: Store, folder: Path) -> Path:
         "variant": plan.label,
         "stage": name,
         "model": stage.model.model_dump(),
-        "inputs": stage.inputs,
-        "shapes": {m: [s.channels, s.length, s.rate] for m, s in tensors.shapes.items()},
-        "n_outputs": tensors.n_outputs,
+        "inputs": {modality: _layout(view[modality]) for modality in stage.inputs},
+        "n_outputs": len(target["classes"]) if target["kind"] == "class" else 1,
         "target": {"name": target["name"], "kind": target["kind"], "classes": list(target.get("classes", []))},
         "signals": {modality: plan.variant.signals[modality] for modality in stage.inputs},
         "windows": {"length": plan.variant.windows.length, "hop": plan.variant.windows.hop},
@@ -79,21 +70,44 @@ def write(plan: VariantPlan, store: Store, folder: Path) -> Path:
         place.mkdir()
         (place / "model.json").write_text(json.dumps(description, indent=1), encoding="utf-8")
         save_file(weights, place / "weights.safetensors")
-        save_file(
-            {
-                f"{modality}.{part}": value[0].contiguous()
-                for modality, pair in scalers.items()
-                for part, value in zip(("mean", "std"), pair, strict=True)
-            },
-            place / "scaler.safetensors",
-        )
+        save_file(_as_tensors(_scalers(view, plan)), place / "scaler.safetensors")
 
-    if (folder / "model.json").is_file():
-        # A run that is finished again makes the same student anew; only what Limbeck wrote here goes.
-        for file in ("model.json", "weights.safetensors", "scaler.safetensors"):
-            (folder / file).unlink(missing_ok=True)
-        folder.rmdir()
+    if folder.is_dir():
+        # A run that is finished again makes the same student anew; nothing but a student is replaced.
+        foreign = sorted(file.name for file in folder.iterdir() if file.name not in _FILES)
+        if foreign:
+            raise LimbeckError(f"{folder} is to hold the deployed student, but has {', '.join(foreign)}; move it away.")
+        remove_whole(folder)
     return write_atomically(folder, fill)
+
+
+def _layout(variable: xr.DataArray) -> dict[str, Any]:
+    """Return what a modality of a new recording must look like: channels, and samples and rate or features."""
+    channels = list(dict.fromkeys(variable.attrs["channels"]))
+    if "rate" in variable.attrs:
+        return {"channels": channels, "samples": variable.shape[2], "rate": float(variable.attrs["rate"])}
+    return {"channels": channels, "features": list(variable.attrs["features"])}
+
+
+def _scalers(view: xr.Dataset, plan: VariantPlan) -> dict[str, Scaler]:
+    """Return the scale of the training: of all windows, or of all calibrations for who has none; else nothing."""
+    calibration = plan.variant.calibration
+    if plan.variant.mode == "train":
+        reference = refit_fold(plan.table).labelled
+    elif calibration is not None and calibration.short == "train":
+        reference = np.flatnonzero(view["calibration"].to_numpy())
+    else:
+        return {}
+    stage = plan.stages[plan.variant.deployed].node.stage
+    return {modality: fit_scaler(view[modality].to_numpy()[reference]) for modality in stage.inputs}
+
+
+def _as_tensors(scalers: Mapping[str, Scaler]) -> dict[str, torch.Tensor]:
+    return {
+        f"{modality}.{part}": torch.from_numpy(np.ascontiguousarray(getattr(scaler, part)))
+        for modality, scaler in scalers.items()
+        for part in ("mean", "std")
+    }
 
 
 @dataclass(frozen=True)
@@ -107,7 +121,7 @@ class DeployedStudent:
     network : nn.Module
         In evaluation mode.
     scalers : dict of str to Scaler
-        By modality, in mode ``train``.
+        By modality, where the scale is that of the training.
     """
 
     description: dict[str, Any]
@@ -120,93 +134,107 @@ class DeployedStudent:
         Parameters
         ----------
         corpus : Corpus
-            Unlabelled recordings; annotations are ignored.
+            Recordings; annotations are not looked at. What cannot be predicted is put on its `left_out`.
 
         Returns
         -------
         DataFrame
-            A row per window: ``recording start end`` (seconds) and, for classes, ``prediction`` (name) with a probability per
-            class as ``p_<class>``; for a trace its value as ``prediction``.
+            A row per window: ``recording start end`` (seconds) and, for classes, ``prediction`` (name) with a
+            probability per class as ``p_<class>``; for a trace its value as ``prediction``.
 
         Raises
         ------
         DataError
-            When no window can be cut, or the channels are not those of the training.
+            When no recording can be predicted, with the reasons.
+
+        Notes
+        -----
+        With normalisation by calibration, a new recording is calibrated on its first seconds, which should be of the
+        condition that the study names; windows are cut behind them.
         """
+        frames, refused = [], []
+        for subject in corpus.subjects:
+            own = Corpus(corpus.name, tuple(source for source in corpus.sources if source.subject == subject))
+            try:
+                frames.append(self._predict_subject(own))
+            except StudyError as error:
+                refused.append(LeftOut(subject, "; ".join(error.mistakes)))
+            except DataError as error:
+                refused.append(LeftOut(subject, str(error)))
+            corpus.leave_out(*own.left_out)
+        corpus.leave_out(*refused)
+        if not frames:
+            reasons = "".join(f"\n  - {entry.what}: {entry.why}" for entry in corpus.left_out)
+            raise DataError(f"There is no window to predict.{reasons}")
+        return pd.concat(frames, ignore_index=True)
+
+    def _predict_subject(self, corpus: Corpus) -> pd.DataFrame:
+        """Predict the recordings of one subject, with their own channels and their own scale."""
         windows = self._cut(corpus)
-        stage = Stage.model_validate({"model": self.description["model"], "inputs": self.description["inputs"]})
-        view = windows_room.view(windows, dict(stage.inputs))
-        inputs = {}
-        for modality, (channels, length, rate) in self.description["shapes"].items():
-            values = view[modality].values
-            expected = InputShape(channels, length, rate)
-            shape = (channels,) if expected.is_feature else (channels, length)
-            if values.shape[1:] != shape:
-                raise DataError(
-                    f"The windows of {modality} have shape {values.shape[1:]}; the student was trained on {shape}. "
-                    "Record with the same channels and rate, or set a resample step in the study."
-                )
-            scaled = self.scalers[modality](values) if modality in self.scalers else self._own_scale(view, modality)
-            if self.description["clip"] is not None:
-                scaled = np.clip(scaled, -self.description["clip"], self.description["clip"])
-            inputs[modality] = torch.from_numpy(np.nan_to_num(scaled) if expected.is_feature else scaled)
+        inputs = {modality: self._input(windows, modality) for modality in self.description["inputs"]}
+        kept = ~windows["calibration"].to_numpy()
+        for modality in self.description["inputs"]:
+            kept &= windows[f"{modality}_present"].to_numpy()
+        if not kept.any():
+            raise DataError(f"{corpus.subjects[0]} has no window that holds everything the student reads.")
         with torch.no_grad():
-            prediction = self.network(inputs).prediction
-        return self._table(windows, prediction)
+            prediction = self.network({name: torch.from_numpy(x[kept]) for name, x in inputs.items()}).prediction
+        return self._table(windows_room.table(windows)[kept], prediction)
 
     def _cut(self, corpus: Corpus) -> xr.Dataset:
-        sources = tuple(
-            replace(source, read=_Unlabelled(source.read, self._calibration_seconds())) for source in corpus.sources
-        )
         calibration = self.description["calibration"]
-        return windows_room.cut(
-            Corpus(corpus.name, sources, corpus.left_out),
+        windows = windows_room.cut(
+            corpus,
             signals=self.description["signals"],
-            target=Target.parse({"name": "none", "events": {WHOLE: [WHOLE]}}),
+            target=None,
             length=self.description["windows"]["length"],
             hop=self.description["windows"]["hop"],
-            calibration=None if calibration is None else windows_room.Calibration(START, calibration["seconds"]),
+            calibration=None if calibration is None else windows_room.Calibration(None, calibration["seconds"]),
         )
+        corpus.leave_out(*(LeftOut(**entry) for entry in json.loads(windows.attrs["left_out"])))
+        channels = {modality: layout["channels"] for modality, layout in self.description["inputs"].items()}
+        view = windows_room.view(windows, channels)
+        if calibration is not None:
+            view = view.assign_attrs(calibration_asked=calibration["seconds"])
+            if too_short(view) and not self.scalers:
+                raise DataError(
+                    f"{corpus.subjects[0]} has less than half of the {calibration['seconds']:g} s that the student is "
+                    "calibrated on."
+                )
+        return view
 
-    def _calibration_seconds(self) -> float:
-        calibration = self.description["calibration"]
-        return 0.0 if calibration is None else float(calibration["seconds"])
+    def _input(self, windows: xr.Dataset, modality: str) -> np.ndarray:
+        """Return one modality as the network reads it, or say how the recording differs from the training."""
+        layout = self.description["inputs"][modality]
+        variable = windows[modality]
+        found = _layout(variable)
+        if found != layout:
+            differing = [key for key in layout if found.get(key) != layout[key]]
+            raise DataError(
+                f"{modality} differs from what the student was trained on: "
+                + "; ".join(f"{key} {found.get(key)} instead of {layout[key]}" for key in differing)
+                + ". Record with the same channels and rate, or put a resample step into the study."
+            )
+        if self.scalers and (self.description["normalise"] == "train" or too_short(windows)):
+            scaled = self.scalers[modality](variable.to_numpy())
+        else:
+            scaled = normalise(windows, modality, self.description["normalise"])
+        clip = self.description["clip"]
+        if clip is not None:
+            scaled = np.clip(scaled, -clip, clip)
+        return np.nan_to_num(scaled) if "features" in layout else scaled
 
-    def _own_scale(self, windows: xr.Dataset, modality: str) -> np.ndarray:
-        from limbeck.training import normalise
-
-        return normalise(windows, modality, self.description["normalise"])
-
-    def _table(self, windows: xr.Dataset, prediction: torch.Tensor) -> pd.DataFrame:
-        table = windows_room.table(windows)
-        frame = pd.DataFrame({"recording": table["subject"].astype(str), "start": table["start"]})
+    def _table(self, table: pd.DataFrame, prediction: torch.Tensor) -> pd.DataFrame:
+        table = table.reset_index(drop=True)
+        names = [" ".join(part for part in row if part) for row in table[["subject", "session", "trial"]].to_numpy()]
+        frame = pd.DataFrame({"recording": names, "start": table["start"]})
         frame["end"] = frame["start"] + self.description["windows"]["length"]
         classes = self.description["target"]["classes"]
-        if classes:
-            shares = prediction.softmax(dim=-1).numpy()
-            frame["prediction"] = [classes[code] for code in shares.argmax(axis=1)]
-            for code, name in enumerate(classes):
-                frame[f"p_{name}"] = shares[:, code]
-        else:
-            frame["prediction"] = prediction[:, 0].numpy()
-        return frame[~table["calibration"].to_numpy(dtype=bool)].reset_index(drop=True)
-
-
-@dataclass(frozen=True)
-class _Unlabelled:
-    """Reads a recording and puts the events in place that cutting needs: its start for calibration, and the rest."""
-
-    read: Callable[[], Recording]
-    calibration: float
-
-    def __call__(self) -> Recording:
-        recording = self.read()
-        # Windows begin where every modality has begun.
-        begin = max((signal.start for signal in recording.signals.values()), default=0.0)
-        events = [Event(WHOLE, begin + self.calibration, recording.duration)]
-        if self.calibration:
-            events.insert(0, Event(START, begin, begin + self.calibration))
-        return replace(recording, events=tuple(events), ratings={}, traces={})
+        if not classes:
+            return frame.assign(prediction=prediction[:, 0].numpy())
+        shares = prediction.softmax(dim=-1).numpy()
+        frame["prediction"] = [classes[code] for code in shares.argmax(axis=1)]
+        return frame.assign(**{f"p_{name}": shares[:, code] for code, name in enumerate(classes)})
 
 
 def load(folder: str | Path) -> DeployedStudent:
@@ -222,30 +250,61 @@ def load(folder: str | Path) -> DeployedStudent:
     LimbeckError
         When there is none, or more than one to choose from.
     """
-    from safetensors.torch import load_file
-
     place = Path(folder)
-    found = sorted({file.parent for pattern in ("", "*/", "deployed/*/") for file in place.glob(f"{pattern}model.json")})
+    patterns = ("model.json", "*/model.json", "deployed/*/model.json")
+    found = sorted({file.parent for pattern in patterns for file in place.glob(pattern)})
     if not found:
-        raise LimbeckError(f"There is no deployed student in {place}; write `refit: all` in the study and run it again.")
+        raise LimbeckError(f"There is no deployed student in {place}; write `refit: all` in the study and run it.")
     if len(found) > 1:
         names = ", ".join(str(f.relative_to(place)) for f in found)
         raise LimbeckError(f"{place} holds {len(found)} students; give the folder of one of them: {names}.")
+    description, network = _load_network(found[0] / "model.json")
+    weights = _load_tensors(found[0] / "weights.safetensors")
     try:
-        description = json.loads((found[0] / "model.json").read_text(encoding="utf-8"))
-        shapes = {m: InputShape(c, n, rate) for m, (c, n, rate) in description["shapes"].items()}
-        model = dict(description["model"])
-        network = build(model.pop("name"), shapes, description["n_outputs"], **model)
-    except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
-        raise LimbeckError(f"{found[0] / 'model.json'} cannot be read ({error}); expected what a run wrote.") from error
-    network.load_state_dict(load_file(found[0] / "weights.safetensors"))
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise LimbeckError(f"{found[0] / 'weights.safetensors'} does not fit model.json beside it: {error}") from error
     network.eval()
-    parts = load_file(found[0] / "scaler.safetensors")
-    scalers = {
-        modality: Scaler(parts[f"{modality}.mean"].numpy(), parts[f"{modality}.std"].numpy())
-        for modality in {key.rsplit(".", 1)[0] for key in parts}
-    }
+    parts = _load_tensors(found[0] / "scaler.safetensors")
+    try:
+        scalers = {
+            modality: Scaler(parts[f"{modality}.mean"].numpy(), parts[f"{modality}.std"].numpy())
+            for modality in (description["inputs"] if parts else ())
+        }
+    except KeyError as error:
+        raise LimbeckError(f"{found[0] / 'scaler.safetensors'} lacks {error}; expected what a run wrote.") from error
     return DeployedStudent(description, network, scalers)
+
+
+def _load_network(file: Path) -> tuple[dict[str, Any], torch.nn.Module]:
+    try:
+        description = json.loads(file.read_text(encoding="utf-8"))
+        if description["format"] != FORMAT:
+            raise LimbeckError(f"{file} has format {description['format']}; this version reads {FORMAT}.")
+        shapes = {
+            modality: InputShape(len(layout["features"]))
+            if "features" in layout
+            else InputShape(len(layout["channels"]), layout["samples"], layout["rate"])
+            for modality, layout in description["inputs"].items()
+        }
+        model = dict(description["model"])
+        needed = ("target", "signals", "windows", "normalise", "clip", "calibration")
+        missing = [key for key in needed if key not in description]
+        if missing:
+            raise KeyError(", ".join(missing))
+        return description, build(model.pop("name"), shapes, description["n_outputs"], **model)
+    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise LimbeckError(f"{file} cannot be read ({error!r}); expected what a run wrote.") from error
+
+
+def _load_tensors(file: Path) -> dict[str, torch.Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return dict(load_file(file))
+    except (OSError, SafetensorError) as error:
+        raise LimbeckError(f"{file} cannot be read ({error}); expected what a run wrote.") from error
 
 
 def predict_files(folder: str | Path, files: Sequence[str | Path]) -> tuple[pd.DataFrame, Corpus]:
@@ -264,8 +323,12 @@ def predict_files(folder: str | Path, files: Sequence[str | Path]) -> tuple[pd.D
         As :meth:`DeployedStudent.predict` returns it.
     corpus : Corpus
         With what was left out.
+
+    Raises
+    ------
+    LimbeckError
+        When the student or all of the files cannot be read, or there is no window to predict.
     """
     student = load(folder)
     corpus = datasets.read_files([Path(file) for file in files])
     return student.predict(corpus), corpus
-

@@ -280,7 +280,7 @@ def _cut(
         target=Target.parse(variant.target),
         length=variant.windows.length,
         hop=variant.windows.hop,
-        calibration=calibration and windows_room.Calibration(calibration.condition, calibration.seconds),
+        calibration=windows_room.Calibration(calibration.condition, calibration.seconds) if calibration else None,
         cache=cache,
         progress=progress,
         jobs=jobs,
@@ -302,8 +302,8 @@ def _cut(
             ]
         elif short:
             warnings.append(
-                f"{len(short)} subjects had too little of {calibration.condition} and were scaled by the calibration of "
-                f"all: {', '.join(short)}."
+                f"{len(short)} subjects had too little of {calibration.condition} and were scaled by the calibration "
+                f"of all: {', '.join(short)}."
             )
     if not cut.sizes["window"]:
         raise DataError("No window was left; see what was left out: " + "; ".join(entry.why for entry in left_out[:5]))
@@ -380,7 +380,7 @@ def _node_mistakes(
 def _hint_mistakes(node: Node, features: Mapping[str, Mapping[str, Any]]) -> list[str]:
     mistakes = []
     for loss, options in node.stage.losses.items():
-        for side, owner in (("student", node.name), ("teacher", node.teacher)) if loss == "hint" else ():
+        for side, owner in (("student", node.name), ("teacher", node.teacher or "")) if loss == "hint" else ():
             if owner in features and options[side] not in features[owner]:
                 advice = did_you_mean(str(options[side]), features[owner]) or " The model has no named features."
                 mistakes.append(
@@ -408,14 +408,14 @@ def _start_mistakes(node: Node, network: torch.nn.Module, start: torch.nn.Module
     ]
     if unfit:
         mistakes.append(
-            f"stages.{node.name}.start: the weights {', '.join(unfit[:5])} of '{written.stage}' do not fit; list their parts "
-            "under start.reset, or start from a stage with the same model and inputs."
+            f"stages.{node.name}.start: the weights {', '.join(unfit[:5])} of '{written.stage}' do not fit; list their "
+            "parts under start.reset, or start from a stage with the same model and inputs."
         )
     return mistakes
 
 
 def _parts(parameter: str) -> list[str]:
-    """Return the names by which ``reset`` may call the modules around a parameter: ``encoder``, ``encoder.stem``, ``stem``."""
+    """Return how ``reset`` may call the modules around a parameter: ``encoder``, ``encoder.stem``, ``stem``."""
     modules = parameter.split(".")[:-1]
     return [".".join(modules[i:j]) for i in range(len(modules)) for j in range(i + 1, len(modules) + 1)]
 
@@ -434,8 +434,8 @@ def _crossfit_mistakes(nodes: Mapping[str, Node], folds: Sequence[Fold], table: 
                 break
             if not len(left):
                 mistakes.append(
-                    f"crossfit: in repetition {fold.repetition}, fold {fold.fold}, nested cross-fitting leaves a teacher "
-                    "no labelled subject; use a larger K or cross-fit one stage only."
+                    f"crossfit: in repetition {fold.repetition}, fold {fold.fold}, nested cross-fitting leaves a "
+                    "teacher no labelled subject; use a larger K or cross-fit one stage only."
                 )
                 break
     return list(dict.fromkeys(mistakes))

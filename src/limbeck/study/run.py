@@ -19,7 +19,6 @@ import numpy as np
 import pandas as pd
 
 from limbeck import __version__, datasets, evaluation
-from limbeck import windows as windows_room
 from limbeck.errors import LimbeckError
 from limbeck.evaluation import Comparison, Judgement
 from limbeck.evaluation.baselines import baselines
@@ -123,6 +122,8 @@ def run_study(
     sweep_unfinished(out)
     plan = plan or make_plan(study, out, jobs=jobs, report=say)
     folder = run_folder(study, out)
+    for left in folder.glob(".report.html.*.part"):
+        left.unlink()
     keys = [planned.key for variant in plan.variants for planned in variant.stages.values()]
     mark_run(folder, study=study.name, state="running", stages=keys)
     write_atomically(folder / "study.yaml", lambda p: p.write_text(study.to_yaml(), encoding="utf-8"))
@@ -194,12 +195,12 @@ def load_run(folder: str | Path) -> Run:
 
 
 def run_folder(study: Study, out: Path) -> Path:
-    """Return where a study is run: its name and a hash of its definition, so that the same study goes on where it was."""
+    """Return where a study is run: its name and a hash of its definition, so that the same study goes on there."""
     shown = json.dumps(study.definition, sort_keys=True, default=str)
     return out / f"{study.name}-{hashlib.sha256(shown.encode()).hexdigest()[:8]}"
 
 
-# ---- execution --------------------------------------------------------------------------------------------------------------
+# ---- execution --------------------------------------------------------------------------------------------------
 
 
 def execute(tasks: list[Task], jobs: int) -> Iterable[str]:
@@ -239,7 +240,7 @@ def _refit(plan: VariantPlan, store: Store) -> Iterable[str]:
         yield _guarded(plan.task(name, "refit", store, epochs=max(1, round(float(np.median(epochs))))))
 
 
-# ---- gathering --------------------------------------------------------------------------------------------------------------
+# ---- gathering --------------------------------------------------------------------------------------------------
 
 
 def gather_predictions(plan: Plan) -> pd.DataFrame:
@@ -300,7 +301,7 @@ def gather_history(plan: Plan) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-# ---- what the report states -------------------------------------------------------------------------------------------------
+# ---- what the report states -------------------------------------------------------------------------------------
 
 
 def _judging(plan: Plan) -> dict[str, Any]:
@@ -396,7 +397,7 @@ def _class_counts(plan: VariantPlan) -> dict[str, int]:
     target = plan.dataset["target"]
     if target.attrs["kind"] != "class":
         return {}
-    used = target.values[~plan.table["calibration"].to_numpy(dtype=bool)]
+    used = target.to_numpy()[~plan.table["calibration"].to_numpy(dtype=bool)]
     return {name: int((used == code).sum()) for code, name in enumerate(target.attrs["classes"])}
 
 
@@ -437,8 +438,8 @@ def _warnings(plan: Plan) -> list[str]:
         where = f"{variant.label}: " if variant.label else ""
         if variant.variant.mode == "transductive":
             warnings.append(
-                f"{where}normalisation is transductive: every test subject was scaled by all of their own unlabelled data, "
-                "which a device has only after the fact."
+                f"{where}normalisation is transductive: every test subject was scaled by all of their own unlabelled "
+                "data, which a device has only after the fact."
             )
         optimistic = [
             name
@@ -447,8 +448,8 @@ def _warnings(plan: Plan) -> list[str]:
         ]
         if optimistic:
             warnings.append(
-                f"{where}optimistic: the epoch of {', '.join(optimistic)} was chosen on the test subjects; their scores are "
-                "too high and only good for comparison with papers that did the same."
+                f"{where}optimistic: the epoch of {', '.join(optimistic)} was chosen on the test subjects; their "
+                "scores are too high and only good for comparison with papers that did the same."
             )
         warnings += [f"{where}{warning}" for warning in variant.warnings]
     return warnings

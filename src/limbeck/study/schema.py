@@ -725,12 +725,12 @@ def _unknown_references(
 ) -> list[str]:
     view = _as_view(stage.get("inputs"))
     mistakes = [
-        f"stages.{name}.inputs: '{modality}' is not under signals.{did_you_mean(str(modality), map(str, signals))}"
+        f"stages.{name}.inputs: '{modality}' is not under signals.{did_you_mean(str(modality), signals)}"
         for modality in (view if isinstance(view, Mapping) else ())
         if modality not in signals
     ]
     return mistakes + [
-        f"stages.{name}.{key}: there is no stage '{other}'.{did_you_mean(other, map(str, stages))}"
+        f"stages.{name}.{key}: there is no stage '{other}'.{did_you_mean(other, stages)}"
         for key, other in _stands_on(stage).items()
         if other not in stages
     ]
@@ -781,7 +781,7 @@ def _teaching_mistakes(name: str, stage: Stage | None) -> list[str]:
 def _comparison_mistakes(where: str, comparison: Comparison, definition: Mapping[str, Any]) -> list[str]:
     stages = _mapping(definition, "stages")
     mistakes = [
-        f"{where}.{key}: there is no stage '{other}'.{did_you_mean(other, map(str, stages))}"
+        f"{where}.{key}: there is no stage '{other}'.{did_you_mean(other, stages)}"
         for key, other in (("taught", comparison.taught), ("alone", comparison.alone))
         if other not in stages
     ]
@@ -807,8 +807,8 @@ def _comparison_mistakes(where: str, comparison: Comparison, definition: Mapping
     changed = [kind for kind in comparison.diagnostics if kind in ("hard_labels", "smoothed")]
     if changed and taught is not None and taught.taught_by is not None and "soft" not in taught.loss:
         mistakes.append(
-            f"{where}.diagnostics: {' and '.join(changed)} change logits, which '{comparison.taught}' does not take; add "
-            "the loss soft to it or remove them."
+            f"{where}.diagnostics: {' and '.join(changed)} change logits, which '{comparison.taught}' does not take; "
+            "add the loss soft to it or remove them."
         )
     return mistakes
 

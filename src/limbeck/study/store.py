@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Callable, Iterable, Sequence
@@ -34,6 +35,11 @@ MARKER = "limbeck-run.json"
 """The file that says that a directory is a run of Limbeck."""
 
 _UNFINISHED = ".unfinished-"
+_KEY = re.compile(r"[0-9a-f]{32}")
+
+
+def _temporary(path: Path) -> Path:
+    return path.parent / f"{_UNFINISHED}{path.name}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
 
 
 def write_atomically(path: Path, write: Callable[[Path], object]) -> Path:
@@ -42,18 +48,28 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> Path:
     A directory that is already there is kept: whoever was first has written the same.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f"{_UNFINISHED}{path.name}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+    temporary = _temporary(path)
     try:
         write(temporary)
         if temporary.is_dir() and path.is_dir():
             return path
-        temporary.replace(path)
+        try:
+            temporary.replace(path)
+        except OSError:
+            if not path.is_dir():  # else another process was quicker by a moment
+                raise
     finally:
         if temporary.is_dir():
             shutil.rmtree(temporary, ignore_errors=True)
         else:
             temporary.unlink(missing_ok=True)
     return path
+
+
+def remove_whole(folder: Path) -> None:
+    """Remove a directory so that it is either there as a whole or gone, whenever the process is killed."""
+    aside = folder.rename(_temporary(folder))
+    shutil.rmtree(aside)
 
 
 def write_json(path: Path, value: Any) -> Path:
@@ -149,7 +165,7 @@ class Store:
     def knowledge(
         self, key: str, groups: Iterable[int | str], members: Sequence[tuple[int, int, int]], name: str
     ) -> Any:
-        """Return knowledge (n_members, n_windows, width) of the given members, whichever groups they were trained in."""
+        """Return knowledge (n_members, n_windows, width) of the given members, whatever groups they trained in."""
         found: dict[tuple[int, int, int], np.ndarray] = {}
         wanted = set(members)
         for group in groups:
@@ -157,7 +173,7 @@ class Store:
             chosen = [(position, m) for position, m in own if m in wanted]
             if chosen:
                 values = np.load(self.group(key, group) / f"knowledge.{name}.npy", mmap_mode="r")
-                found |= {m: values[position] for position, m in chosen}  # type: ignore[misc]
+                found |= {m: values[position] for position, m in chosen}
         return np.stack([found[member] for member in members])
 
     def states(
@@ -172,7 +188,7 @@ class Store:
             positions = {tuple(m): p for p, m in enumerate(self.done(key, group)["members"])}
             with safe_open(self.group(key, group) / "weights.safetensors", framework="pt") as file:
                 names = list(file.keys())
-                for member in wanted & set(positions):  # type: ignore[operator]
+                for member in wanted & set(positions):
                     prefix = f"{positions[member]}/"
                     found[member] = {n[len(prefix) :]: file.get_tensor(n) for n in names if n.startswith(prefix)}
         return [found[member] for member in members]
@@ -216,7 +232,12 @@ def read_run(folder: Path) -> RunInfo:
     try:
         found = json.loads(marker.read_text(encoding="utf-8"))
         return RunInfo(
-            folder, found["study"], found["state"], found["started"], _size(folder), tuple(found.get("stages", ()))
+            folder,
+            found["study"],
+            found["state"],
+            found["started"],
+            _size(folder),
+            tuple(map(str, found.get("stages", ()))),
         )
     except (KeyError, TypeError, json.JSONDecodeError) as error:
         raise LimbeckError(f"{marker} cannot be read ({error}); expected the JSON that a run writes.") from error
@@ -243,25 +264,31 @@ def remove_run(folder: Path) -> int:
     LimbeckError
         When the folder is not a run of Limbeck; nothing is removed then.
     """
+    if folder.is_symlink():
+        raise LimbeckError(f"{folder} is a link; give the run itself, {folder.resolve()}.")
+    folder = folder.resolve()
     run = read_run(folder)
     store = folder.parent / "store"
     kept = {key for other in list_runs(folder.parent) if other.path != folder for key in other.stages}
     freed = run.bytes
-    shutil.rmtree(folder)
+    remove_whole(folder)
     for key in run.stages:
-        stage = store / Path(key).name
-        if key not in kept and stage.is_dir():
+        stage = store / key
+        # A marker is a file that anybody can write: only what is named like a stage and lies in the store goes.
+        if key not in kept and _KEY.fullmatch(key) and stage.is_dir() and not stage.is_symlink():
             freed += _size(stage)
-            shutil.rmtree(stage)
+            remove_whole(stage)
     return freed
 
 
 def sweep_unfinished(folder: Path) -> None:
     """Remove what killed processes left unfinished; names carry the process, and those that still live are spared."""
-    for path in folder.rglob(f"{_UNFINISHED}*"):
-        process = path.name.rsplit("-", 2)[1]
+    marked = [(path, path.name.rsplit("-", 2)[-2]) for path in folder.rglob(f"{_UNFINISHED}*-*-*")]
+    # What the window sets leave: .<name>.<process>.<random>.part
+    marked += [(path, path.name.rsplit(".", 3)[-3]) for path in folder.rglob(".*.zarr.*.*.part")]
+    for path, process in marked:
         if process.isdigit() and not _alive(int(process)):
-            if path.is_dir():
+            if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)

@@ -13,12 +13,11 @@ import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
-from torch import nn
 
 from limbeck import windows as windows_room
 from limbeck.distillation import Criterion, Student, spoil
 from limbeck.errors import LimbeckError
-from limbeck.models import build, dry_run
+from limbeck.models import build
 from limbeck.protocols import Fold, crossfit_groups, make_folds, usable
 from limbeck.study.graph import Node
 from limbeck.study.schema import Variant

@@ -90,6 +90,9 @@ def cut_recording(recording: Recording, plan: Plan, wanted: float) -> xr.Dataset
     kept, reasons = _usable(grid, truth, gaps, plan.target)
     if grid.short:
         reasons = [f"{grid.short} of {len(labelled)} segments are shorter than a window of {plan.length:g} s", *reasons]
+    if not grid.segments:
+        span = f"{covered[0]:g} to {covered[1]:g} s" if covered[0] < covered[1] else "no time at all"
+        reasons.append(f"no labelled segment lies in what {', '.join(present)} cover together: {span}")
     left_out += [LeftOut(name_of(recording), reason) for reason in reasons]
 
     conditions = list(dict.fromkeys(segment.condition for segment in grid.segments))

@@ -1,0 +1,423 @@
+"""Every mistake in a study is found at once, and says where it is and what was meant."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from limbeck.errors import StudyError
+from limbeck.study import load_study, parse_study
+
+Definition = Callable[..., dict[str, Any]]
+Mistakes = Callable[..., list[str]]
+
+
+def matching(found: list[str], start: str) -> str:
+    """Return the one mistake that begins so."""
+    matches = [mistake for mistake in found if mistake.startswith(start)]
+    assert len(matches) == 1, (start, found)
+    return matches[0]
+
+
+# ---- all at once ----------------------------------------------------------------------------------------------------
+
+
+def test_every_mistake_of_a_study_is_reported_at_once_with_what_was_meant(tiny: Definition, mistakes: Mistakes) -> None:
+    wrong = tiny(
+        reprot={},
+        training={"epocs": 3},
+        signals={"eda": [{"featurs": ["statistics"]}], "temp": [{"features": ["statistcs"]}]},
+        stages={
+            "teacher": {"model": "linera"},
+            "alone": {"loss": {"hrad": 1}, "training": {"bach": 2}},
+            "taught": {
+                "loss": {"soft": {"temprature": 2}},
+                "taugt_by": "teacher",
+                "model": {"name": "mlp", "hiden": 8},
+            },
+        },
+        compare=[{"taught": "taught", "alone": "alnoe", "controls": ["own_inptu"], "diagnostics": ["smothed"]}],
+        report={"metric": "balanced_acuracy"},
+    )
+    wrong["data"]["corpus"] = "simulatd"
+    found = mistakes(wrong)
+    expected = {
+        "reprot": "report",
+        "training.epocs": "epochs",
+        "signals.eda[0]": "features",
+        "signals.temp[0].features[0]": "statistics",
+        "data: There is no data set": "simulated",
+        "stages.teacher.model": "linear",
+        "stages.alone.loss": "hard",
+        "stages.alone.training.bach": "batch",
+        "stages.taught.taugt_by": "taught_by",
+        "stages.taught.model": "hidden",
+        "stages.taught.loss.soft": "temperature",
+        "compare.0.alone": "alone",
+        "compare.0.controls": "own_input",
+        "compare.0.diagnostics": "smoothed",
+        "report.metric": "balanced_accuracy",
+    }
+    for start, meant in expected.items():
+        assert f"Did you mean '{meant}'?" in matching(found, start)
+
+
+def test_missing_keys_are_named(mistakes: Mistakes) -> None:
+    found = mistakes({"stages": {"alone": {"inputs": ["eda"]}}})
+    for key in ("study", "data", "target", "signals", "windows", "stages.alone.model"):
+        assert f"{key}: this key is needed." in found
+
+
+@pytest.mark.parametrize(
+    ("change", "start"),
+    [
+        ({"training": {"epochs": 0}}, "training.epochs"),
+        ({"training": {"epochs": "many"}}, "training.epochs"),
+        ({"training": {"schedule": "cosin"}}, "training.schedule"),
+        ({"windows": {"length": -4}}, "windows.length"),
+        ({"protocol": {"split": 1}}, "protocol.split"),
+        ({"protocol": {"seeds": []}}, "protocol.seeds"),
+        ({"protocol": {"seeds": [-1]}}, "protocol.seeds.0"),
+        ({"protocol": {"seeds": [1, 1]}}, "protocol.seeds: expected different seeds"),
+        ({"protocol": {"labelled": 0}}, "protocol.labelled"),
+        ({"normalise": "transductiv"}, "normalise"),
+        ({"normalise": {"calibration": {"condition": "rest"}}}, "normalise.calibration.seconds: this key is needed"),
+        ({"compare": {"taught": "taught"}}, "compare"),
+        ({"stages": {"alone": 3}}, "stages.alone: expected a mapping"),
+        ({"stages": {"alone": {"inputs": 5}}}, "stages.alone.inputs: expected a mapping"),
+        ({"stages": {"alone": {"inputs": []}}}, "stages.alone.inputs"),
+        ({"stages": {"taught": {"loss": {"soft": {"temperature": 0}}}}}, "stages.taught.loss.soft.temperature"),
+        ({"stages": {"taught": {"loss": {"hard": -1}}}}, "stages.taught.loss.hard.weight"),
+        ({"stages": {"taught": {"crossfit": 1}}}, "stages.taught.crossfit"),
+        ({"data": "simulated"}, "data: expected a mapping of keys"),
+        ({"study": "a study"}, "study: expected letters"),
+        ({"target": {"name": "x", "events": {"calm": ["calm"]}}}, "target:"),
+        ({"signals": {"eegg": []}}, "signals: there is no modality 'eegg'. Did you mean 'eeg'?"),
+        ({"sweep": {"protocol.labelled": 3}}, "sweep.protocol.labelled: expected a list"),
+        ({"sweep": {"protocol.labelled": [3, 3]}}, "sweep.protocol.labelled: 3 stands there twice"),
+        ({"sweep": {"protocol.lablled": [3, 4]}}, "protocol.lablled: there is no such key. Did you mean 'labelled'?"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_key(
+    tiny: Definition, mistakes: Mistakes, change: dict[str, Any], start: str
+) -> None:
+    definition = tiny()
+    for key, value in change.items():
+        merges = isinstance(value, dict) and isinstance(definition.get(key), dict) and key != "target"
+        definition[key] = tiny(**{key: value})[key] if merges else value
+    assert [mistake for mistake in mistakes(definition) if mistake.startswith(start)]
+
+
+@pytest.mark.parametrize("definition", [None, [], "text", 3, {}, {1: 2}, {"stages": {1: 2, "like": {"like": ["x"]}}}])
+def test_what_is_no_study_is_refused_and_never_crashes(mistakes: Mistakes, definition: Any) -> None:
+    assert mistakes(definition)
+
+
+@pytest.mark.parametrize("value", [None, 3, "x", True, [], {}, [[1]], {"x": {"y": 1}}, {1: 2}, float("nan")])
+@pytest.mark.parametrize(
+    "key", ["study", "data", "target", "signals", "windows", "protocol", "training", "stages", "compare", "sweep"]
+)
+def test_any_value_anywhere_is_judged_and_never_crashes(tiny: Definition, key: str, value: Any) -> None:
+    with contextlib.suppress(StudyError):
+        parse_study({**tiny(), key: value})
+
+
+# ---- what belongs together ------------------------------------------------------------------------------------------
+
+
+def test_a_loss_that_takes_knowledge_needs_a_teacher(tiny: Definition, mistakes: Mistakes) -> None:
+    found = mistakes(tiny(stages={"taught": {"taught_by": None}}, compare=[]))
+    assert "taught_by is not given" in matching(found, "stages.taught.loss")
+
+
+def test_a_teacher_needs_a_loss_that_takes_its_knowledge(tiny: Definition, mistakes: Mistakes) -> None:
+    found = mistakes(tiny(stages={"taught": {"loss": "hard"}}))
+    assert "no loss of this stage takes the teacher's knowledge" in matching(found, "stages.taught.taught_by")
+
+
+def test_a_hint_names_its_features_and_cannot_be_cross_fitted(tiny: Definition, mistakes: Mistakes) -> None:
+    found = mistakes(tiny(stages={"taught": {"loss": {"hint": {}}, "crossfit": 2}}))
+    assert "stages.taught.loss.hint.teacher: this option is needed." in found
+    assert "stages.taught.loss.hint.student: this option is needed." in found
+    assert "different spaces" in matching(found, "stages.taught.crossfit")
+
+
+def test_cross_fitting_and_unlabelled_windows_need_a_teacher(tiny: Definition, mistakes: Mistakes) -> None:
+    found = mistakes(tiny(stages={"alone": {"crossfit": 2, "unlabelled": True}}))
+    assert matching(found, "stages.alone.crossfit")
+    assert matching(found, "stages.alone.unlabelled")
+
+
+def test_stages_cannot_stand_on_each_other_in_a_circle(tiny: Definition, mistakes: Mistakes) -> None:
+    stages = {"teacher": {"start": "taught"}, "alone": {"start": {"stage": "alone"}}}
+    found = mistakes(tiny(stages=stages))
+    assert "teacher, alone, taught stand on each other in a circle" in matching(found, "stages:")
+
+
+def test_what_a_stage_names_must_exist(tiny: Definition, mistakes: Mistakes) -> None:
+    stages = {"taught": {"taught_by": "teachr"}, "alone": {"inputs": ["edda"], "start": {"stage": "nobody"}}}
+    found = mistakes(tiny(stages=stages, deploy="taugt", refit="all"))
+    assert "Did you mean 'teacher'?" in matching(found, "stages.taught.taught_by")
+    assert "Did you mean 'eda'?" in matching(found, "stages.alone.inputs")
+    assert "Allowed: alone, taught, teacher." in matching(found, "stages.alone.start")
+    assert "Did you mean 'taught'?" in matching(found, "deploy")
+
+
+def test_a_signal_that_no_stage_reads_is_a_mistake(tiny: Definition, mistakes: Mistakes) -> None:
+    assert "no stage reads it" in matching(mistakes(tiny(signals={"acc": []})), "signals.acc")
+
+
+def test_nothing_is_deployed_without_a_refit(tiny: Definition, mistakes: Mistakes) -> None:
+    assert "add refit: all" in matching(mistakes(tiny(deploy="taught")), "deploy")
+
+
+def test_a_comparison_without_a_teacher_has_no_controls(tiny: Definition, mistakes: Mistakes) -> None:
+    found = mistakes(tiny(compare=[{"taught": "teacher", "alone": "alone"}]))
+    assert "has no teacher, so it has no controls" in matching(found, "compare.0.taught")
+    parse_study(tiny(compare=[{"taught": "teacher", "alone": "alone", "controls": []}]))
+
+
+def test_an_arm_is_not_compared_with_itself(tiny: Definition, mistakes: Mistakes) -> None:
+    assert "with itself" in matching(mistakes(tiny(compare=[{"taught": "taught", "alone": "taught"}])), "compare.0:")
+
+
+def test_diagnostics_need_class_logits(tiny: Definition, mistakes: Mistakes) -> None:
+    compare = [{"taught": "taught", "alone": "alone", "diagnostics": ["hard_labels", "within_predicted"]}]
+    trace = tiny(compare=compare) | {"target": {"name": "arousal", "trace": "arousal"}}
+    assert "the target is a trace" in matching(mistakes(trace), "compare.0.diagnostics")
+    hint = {"taught": {"loss": {"hint": {"teacher": "hidden", "student": "hidden"}}}}
+    definition = tiny(compare=compare, stages=hint)
+    del definition["stages"]["taught"]["loss"]["hard"], definition["stages"]["taught"]["loss"]["soft"]
+    assert "hard_labels change logits" in matching(mistakes(definition), "compare.0.diagnostics")
+
+
+def test_a_metric_fits_the_kind_of_target(tiny: Definition, mistakes: Mistakes) -> None:
+    assert "ccc scores a trace" in matching(mistakes(tiny(report={"metric": "ccc"})), "report.metric")
+
+
+# ---- short forms ----------------------------------------------------------------------------------------------------
+
+
+def test_like_takes_everything_that_the_stage_does_not_say_itself(tiny: Definition) -> None:
+    definition = tiny(stages={"alone": {"training": {"epochs": 7}}})
+    definition["stages"]["again"] = {"like": "taught", "loss": "soft"}
+    stages = parse_study(definition).variants[""].stages
+    assert stages["taught"].model.name == "linear"
+    assert stages["taught"].inputs == {"eda": None}
+    assert stages["taught"].training == {"epochs": 7}
+    assert stages["again"].taught_by == "teacher"
+    assert list(stages["again"].loss) == ["soft"]
+
+
+def test_like_looks_up_only(tiny: Definition, mistakes: Mistakes) -> None:
+    found = mistakes(tiny(stages={"teacher": {"like": "alone"}}))
+    assert "there is no stage 'alone' above this one" in matching(found, "stages.teacher.like")
+
+
+def test_short_forms_mean_the_long_ones(tiny: Definition) -> None:
+    short = tiny(stages={"alone": {"model": "mlp", "inputs": "eda", "start": "other"}, "taught": {"loss": None}})
+    short["stages"] = {"other": {"model": {"name": "mlp"}, "inputs": {"eda": None}}, **short["stages"]}
+    short["stages"]["taught"] |= {"loss": {"hard": 0.5, "soft": None}}
+    stages = parse_study(short).variants[""].stages
+    assert stages["alone"].model == stages["other"].model
+    assert stages["alone"].inputs == stages["other"].inputs
+    assert stages["alone"].start is not None
+    assert (stages["alone"].start.stage, stages["alone"].start.reset) == ("other", [])
+    assert stages["taught"].losses == {"hard": {"weight": 0.5}, "soft": {"weight": 1.0, "temperature": 2.0}}
+
+
+def test_a_stage_overrides_single_keys_of_training(tiny: Definition) -> None:
+    variant = parse_study(tiny(stages={"alone": {"training": {"epochs": 9}}})).variants[""]
+    assert variant.settings(variant.stages["alone"]).epochs == 9
+    assert variant.settings(variant.stages["alone"]).batch == 8
+    assert variant.settings(variant.stages["teacher"]).epochs == 2
+
+
+# ---- sweeps ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_sweep_is_the_product_of_its_values(tiny: Definition) -> None:
+    study = parse_study(tiny(sweep={"protocol.labelled": [2, "all"], "normalise": ["train", "transductive"]}))
+    assert list(study.variants) == [
+        "labelled=2, normalise=train",
+        "labelled=2, normalise=transductive",
+        "labelled=all, normalise=train",
+        "labelled=all, normalise=transductive",
+    ]
+    assert study.variants["labelled=all, normalise=train"].protocol.labelled == "all"
+    assert study.variants["labelled=2, normalise=transductive"].mode == "transductive"
+
+
+def test_variants_that_would_be_called_alike_are_told_apart(tiny: Definition) -> None:
+    calibrations = [{"calibration": {"condition": "rest", "seconds": seconds}} for seconds in (4, 8)]
+    study = parse_study(tiny(sweep={"normalise": calibrations}))
+    assert [variant.calibration.seconds for variant in study.variants.values() if variant.calibration] == [4, 8]
+    study = parse_study(tiny(sweep={"protocol.seed": [0, 1], "data.options.seed": [0, 1]}))
+    assert len(study.variants) == 4
+
+
+def test_a_mistake_in_a_swept_value_is_found(tiny: Definition, mistakes: Mistakes) -> None:
+    found = mistakes(tiny(sweep={"training.schedule": ["cosine", "cosin"]}))
+    assert "found 'cosin'" in matching(found, "training.schedule")
+
+
+# ---- overrides ------------------------------------------------------------------------------------------------------
+
+
+def test_overrides_reach_into_mappings_and_lists(tiny: Definition) -> None:
+    overrides = [
+        "protocol.labelled=2",
+        "training.learning_rate=1e-3",
+        "compare.0.diagnostics=[smoothed]",
+        "stages.teacher.inputs=[eda, temp]",
+        "report.level=trial",
+        "question=Is it so?",
+    ]
+    variant = parse_study(tiny(), overrides=overrides).variants[""]
+    assert variant.protocol.labelled == 2
+    assert variant.training.learning_rate == pytest.approx(1e-3)
+    assert variant.compare[0].diagnostics == ["smoothed"]
+    assert variant.report.level == "trial"
+    assert variant.question == "Is it so?"
+
+
+def test_an_override_replaces_what_is_swept(tiny: Definition) -> None:
+    swept = tiny(sweep={"protocol.labelled": [2, 3], "normalise": ["train", "transductive"]})
+    assert list(parse_study(swept, overrides=["protocol.labelled=4"]).variants) == [
+        "normalise=train",
+        "normalise=transductive",
+    ]
+    assert list(parse_study(swept, overrides=["sweep.normalise=[train]", "protocol.labelled=2"]).variants) == [
+        "normalise=train"
+    ]
+    assert list(parse_study(swept, overrides=["sweep={}"]).variants) == [""]
+    assert list(parse_study(swept, overrides=["protocol={split: 2}", "normalise=train"]).variants) == [""]
+
+
+def test_an_override_that_could_not_take_effect_is_a_mistake(tiny: Definition, mistakes: Mistakes) -> None:
+    swept = tiny(sweep={"normalise": ["train", "transductive"]})
+    found = mistakes(swept, ["normalise.calibration.seconds=3"])
+    assert "the study sweeps normalise" in matching(found, "--set normalise.calibration.seconds")
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("protocol.labelled", "expected KEY=VALUE"),
+        ("=3", "expected KEY=VALUE"),
+        ("training.epochs=[", "is not YAML"),
+        ("compare.3.taught=x", "there is nothing called 'compare.3'"),
+        ("compare.x=3", "the list has no item x"),
+        ("stages.alone.model.hidden=3", "stages.alone.model is 'linear', without keys of its own"),
+        ("stages.taught.training.epochs=3", "is inherited through like"),
+        ("protocol.labeled=3", "Did you mean 'labelled'?"),
+    ],
+)
+def test_an_override_that_fits_nowhere_is_a_mistake(
+    tiny: Definition, mistakes: Mistakes, override: str, says: str
+) -> None:
+    assert any(says in mistake for mistake in mistakes(tiny(), [override]))
+
+
+def test_mistakes_in_overrides_and_in_the_study_are_reported_together(tiny: Definition, mistakes: Mistakes) -> None:
+    found = mistakes(tiny(reprot={}), ["foo", "training.epocs=3"])
+    assert len(found) == 3
+
+
+def test_overrides_leave_the_definition_as_it_was(tiny: Definition) -> None:
+    definition = tiny(sweep={"protocol.labelled": [2, 3]})
+    before = tiny(sweep={"protocol.labelled": [2, 3]})
+    parse_study(definition, overrides=["protocol.labelled=4", "training.epochs=9"])
+    assert definition == before
+
+
+# ---- files ----------------------------------------------------------------------------------------------------------
+
+
+def write(folder: Path, definition: Any) -> Path:
+    file = folder / "study.yaml"
+    file.write_text(definition if isinstance(definition, str) else yaml.safe_dump(definition, sort_keys=False))
+    return file
+
+
+def test_a_study_is_read_from_a_file_and_written_again_the_same(tiny: Definition, tmp_path: Path) -> None:
+    study = load_study(write(tmp_path, tiny(sweep={"protocol.labelled": [2, 3]})), ["training.epochs=5"])
+    (tmp_path / "again").mkdir()
+    again = load_study(write(tmp_path / "again", study.to_yaml()))
+    assert again == study
+    assert study.variants["labelled=2"].training.epochs == 5
+
+
+def test_the_data_folder_of_a_file_is_relative_to_the_file(
+    tiny: Definition, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "studies").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    file = write(tmp_path / "studies", tiny(data={"root": "../data"}))
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert load_study(file).variants[""].data.root == tmp_path / "data"
+    assert load_study(file, ["data.root=mine"]).variants[""].data.root == tmp_path / "elsewhere" / "mine"
+    assert load_study(file, [f"data.root={tmp_path}"]).variants[""].data.root == tmp_path
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match=r"no file '.*nowhere\.yaml'"):
+        load_study(tmp_path / "nowhere.yaml")
+
+
+@pytest.mark.parametrize("text", ["study: [", "a: b: c", "\x00", "key: 'open", "- &a [*a]\n- {*a : 1}"])
+def test_broken_yaml_names_the_file_and_the_place(tmp_path: Path, text: str) -> None:
+    with pytest.raises(StudyError, match=r"study\.yaml"):
+        load_study(write(tmp_path, text))
+
+
+def test_bytes_that_are_no_text_and_folders_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00\x93NUMPY")
+    for file in (tmp_path / "binary.yaml", tmp_path):
+        with pytest.raises(StudyError, match="cannot be read as YAML"):
+            load_study(file)
+
+
+def test_yaml_makes_no_objects(tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    hostile = f"study: !!python/object/apply:pathlib.Path.touch [!!python/object/apply:pathlib.Path ['{made}']]\n"
+    with pytest.raises(StudyError, match="could not determine a constructor"):
+        load_study(write(tmp_path, hostile))
+    with pytest.raises(StudyError, match="is not YAML"):
+        parse_study({"study": "x"}, overrides=[f"study=!!python/object/apply:os.mkdir ['{made}']"])
+    assert not made.exists()
+
+
+def test_a_key_that_stands_there_twice_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match="the key 'epochs' stands there twice"):
+        load_study(write(tmp_path, "study: x\ntraining: {epochs: 3, batch: 4, epochs: 5}\n"))
+
+
+def test_anchors_and_merges_of_yaml_work(tiny: Definition, tmp_path: Path) -> None:
+    definition = tiny()
+    definition.pop("training")
+    text = yaml.safe_dump(definition) + "training: {<<: &one {epochs: 3, batch: 4}, epochs: 5}\n"
+    training = load_study(write(tmp_path, text)).variants[""].training
+    assert (training.epochs, training.batch) == (5, 4)
+
+
+def test_numbers_with_an_exponent_are_numbers(tiny: Definition, tmp_path: Path) -> None:
+    definition = tiny()
+    definition["stages"]["taught"].pop("loss")
+    text = yaml.safe_dump(definition).replace(
+        "taught_by: teacher", "taught_by: teacher\n    loss: {hard: 1, soft: 1e-3}"
+    )
+    losses = load_study(write(tmp_path, text)).variants[""].stages["taught"].losses
+    assert losses["soft"]["weight"] == pytest.approx(1e-3)
+
+
+@pytest.mark.parametrize("file", sorted((Path(__file__).resolve().parents[2] / "studies").glob("*.yaml")), ids=str)
+def test_the_ready_studies_are_valid(file: Path) -> None:
+    study = load_study(file)
+    assert study.name == file.stem
+    assert study.variants
