@@ -251,7 +251,7 @@ def _print_left_out(left_out: Iterable[LeftOut]) -> None:
     for entry in left_out:
         # Messages of readers begin with the file.
         shown = entry.why if entry.why.startswith(entry.what) else f"{entry.what}: {entry.why}"
-        typer.echo(f"left out: {shown}", err=True)
+        typer.echo(f"left out: {' '.join(shown.split())}", err=True)
 
 
 # ---- runs -----------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import pytest
 
 from limbeck.errors import StudyError
 from limbeck.study import Plan, make_plan, parse_study
-from limbeck.study.run import execute, gather_predictions
+from limbeck.study.runner import execute, gather_predictions
 from limbeck.study.store import Store
 
 STATISTICS = [{"features": ["statistics"]}]

@@ -416,7 +416,9 @@ def test_numbers_with_an_exponent_are_numbers(tiny: Definition, tmp_path: Path) 
     assert losses["soft"]["weight"] == pytest.approx(1e-3)
 
 
-@pytest.mark.parametrize("file", sorted((Path(__file__).resolve().parents[2] / "studies").glob("*.yaml")), ids=str)
+@pytest.mark.parametrize(
+    "file", sorted((Path(__file__).resolve().parents[2] / "studies").glob("*.yaml")), ids=lambda file: file.stem
+)
 def test_the_ready_studies_are_valid(file: Path) -> None:
     study = load_study(file)
     assert study.name == file.stem

@@ -6,7 +6,7 @@ resolves it against the data, :func:`run_study` trains, judges and reports.
 
 from limbeck.study.deploy import DeployedStudent, predict_files
 from limbeck.study.plan import Plan, make_plan
-from limbeck.study.run import Run, judge_run, load_run, run, run_study
+from limbeck.study.runner import Run, judge_run, load_run, run, run_study
 from limbeck.study.schema import Study, load_study, parse_study
 
 __all__ = [

@@ -13,7 +13,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -152,19 +152,26 @@ class Plan:
     variants: tuple[VariantPlan, ...]
 
     def levels(self) -> list[list[Task]]:
-        """Return the tasks level by level; a stage that several variants share stands there once."""
-        result: list[list[Task]] = []
-        seen: set[str] = set()
+        """Return the tasks level by level; a stage that several nodes or variants share stands there once."""
+        result: list[dict[str, list[tuple[VariantPlan, str]]]] = []
         for plan in self.variants:
             for depth, names in enumerate(levels({name: planned.node for name, planned in plan.stages.items()})):
-                while len(result) <= depth:
-                    result.append([])
+                if depth == len(result):
+                    result.append({})
                 for name in names:
-                    if plan.stages[name].key not in seen:
-                        seen.add(plan.stages[name].key)
-                        groups = range(len(plan.stages[name].groups))
-                        result[depth] += [plan.task(name, group, self.store) for group in groups]
-        return result
+                    result[depth].setdefault(plan.stages[name].key, []).append((plan, name))
+        return [[task for sharing in level.values() for task in self._tasks(sharing)] for level in result]
+
+    def _tasks(self, sharing: Sequence[tuple[VariantPlan, str]]) -> list[Task]:
+        """Return the tasks of one key, which leave what any of the nodes that share it is asked for."""
+        plan, name = sharing[0]
+        nodes = [other.stages[shared].node for other, shared in sharing]
+        node = replace(
+            next((node for node in nodes if node.is_arm), nodes[0]),
+            hands_over=frozenset().union(*(node.hands_over for node in nodes)),
+        )
+        groups = range(len(plan.stages[name].groups))
+        return [replace(plan.task(name, group, self.store), node=node) for group in groups]
 
     def estimate(self, jobs: int) -> Estimate:
         """Estimate time, memory and disk of a run with so many processes."""
@@ -462,8 +469,6 @@ def _key(
         "spoil": node.spoil,
         "holdouts": node.holdouts,
         "all_labels": node.all_labels,
-        "hands_over": sorted(node.hands_over),
-        "is_arm": node.is_arm,
         "teacher": stages[node.teacher].key if node.teacher else None,
         "cross_teachers": [stages[other].key for other in node.cross_teachers],
         "start": stages[node.start].key if node.start else None,

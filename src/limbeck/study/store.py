@@ -18,9 +18,10 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,8 +86,8 @@ class Result:
     ----------
     members : list of (int, int, int)
         Repetition, fold and seed of each member.
-    predictions : DataFrame
-        A row per member and test window: ``member window p0 ... `` (probabilities) or ``value``.
+    predictions : DataFrame or None
+        A row per member and test window: ``member window p0 ... `` (probabilities) or ``value``; None where nobody asks.
     knowledge : dict of str to ndarray of shape (n_members, n_windows, width), float32
         What is handed over; NaN outside each member's training windows.
     states : list of dict of str to Tensor
@@ -100,7 +101,7 @@ class Result:
     """
 
     members: list[tuple[int, int, int]]
-    predictions: pd.DataFrame
+    predictions: pd.DataFrame | None
     knowledge: dict[str, np.ndarray]
     states: list[dict[str, Any]]
     epochs: list[int]
@@ -134,7 +135,8 @@ class Store:
 
         def write(folder: Path) -> None:
             folder.mkdir()
-            result.predictions.to_parquet(folder / "predictions.parquet", index=False)
+            if result.predictions is not None:
+                result.predictions.to_parquet(folder / "predictions.parquet", index=False)
             result.history.to_parquet(folder / "history.parquet", index=False)
             for name, values in result.knowledge.items():
                 np.save(folder / f"knowledge.{name}.npy", values)
@@ -148,6 +150,25 @@ class Store:
             (folder / "done.json").write_text(json.dumps(done), encoding="utf-8")
 
         write_atomically(self.group(key, group), write)
+
+    def lacks(
+        self, key: str, group: int | str, *, knowledge: Iterable[str], predictions: bool
+    ) -> tuple[set[str], bool]:
+        """Return which knowledge, and whether test predictions, a task that is done has not left yet."""
+        folder = self.group(key, group)
+        missing = {name for name in knowledge if not (folder / f"knowledge.{name}.npy").is_file()}
+        return missing, predictions and not (folder / "predictions.parquet").is_file()
+
+    def add(
+        self, key: str, group: int | str, knowledge: Mapping[str, np.ndarray], predictions: pd.DataFrame | None
+    ) -> None:
+        """Add what a task that is done did not leave because nobody asked for it then."""
+        folder = self.group(key, group)
+        for name, values in knowledge.items():
+            with_values = partial(_save_array, values=values)
+            write_atomically(folder / f"knowledge.{name}.npy", with_values)
+        if predictions is not None:
+            write_atomically(folder / "predictions.parquet", lambda p: predictions.to_parquet(p, index=False))
 
     def done(self, key: str, group: int | str) -> dict[str, Any]:
         """Return members, epochs and seconds of a task."""
@@ -192,6 +213,11 @@ class Store:
                     prefix = f"{positions[member]}/"
                     found[member] = {n[len(prefix) :]: file.get_tensor(n) for n in names if n.startswith(prefix)}
         return [found[member] for member in members]
+
+
+def _save_array(file: Path, values: np.ndarray) -> None:
+    with file.open("wb") as stream:  # np.save would append .npy to the temporary name
+        np.save(stream, values)
 
 
 @dataclass(frozen=True)

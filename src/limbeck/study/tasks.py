@@ -22,7 +22,7 @@ from limbeck.protocols import Fold, crossfit_groups, make_folds, usable
 from limbeck.study.graph import Node
 from limbeck.study.schema import Variant
 from limbeck.study.store import Result, Store
-from limbeck.training import Ensemble, Member, Settings, Taught, WindowTensors, fit
+from limbeck.training import Ensemble, Member, Settings, Taught, Trained, WindowTensors, fit
 from limbeck.training.draws import control_generator
 from limbeck.training.loop import predict
 
@@ -30,6 +30,7 @@ __all__ = [
     "MemberId",
     "Task",
     "folds_of",
+    "is_done",
     "labelled_groups",
     "make_criterion",
     "make_network",
@@ -88,43 +89,75 @@ class Task:
         return f"{self.node.name}, {'refit' if self.group == 'refit' else f'group {self.group}'}"
 
 
-def run_task(task: Task) -> None:
-    """Train, hand over, predict, and write the result; a task that is done already is left alone."""
+def is_done(task: Task) -> bool:
+    """Whether a task has left everything that is asked of it."""
     store = Store(task.store)
-    if store.has(task.key, task.group):
+    return store.has(task.key, task.group) and _lacking(task, store) == (set(), False)
+
+
+def _lacking(task: Task, store: Store) -> tuple[set[str], bool]:
+    predictions = task.node.is_arm and task.group != "refit"
+    return store.lacks(task.key, task.group, knowledge=task.node.hands_over, predictions=predictions)
+
+
+def run_task(task: Task) -> None:
+    """Train, hand over, predict, and write the result; what is done already is not done again."""
+    store = Store(task.store)
+    trained_before = store.has(task.key, task.group)
+    wanted, predictions_wanted = _lacking(task, store)
+    if trained_before and not wanted and not predictions_wanted:
         return
     torch.set_num_threads(1)
     start = time.perf_counter()
-    dataset = _windows(task.windows)
     tensors = _tensors(task)
     everyone = [_member(task, identity) for identity in task.members]
     seen = [_without_test(_held_out(task, member)) for member in everyone]
-    criterion = make_criterion(task.node, tensors.kind)
-    settings, seen = _settings(task, everyone, seen)
-    taught = _taught(task, store, dataset, everyone)
-    widths = _teacher_widths(taught)
-    ensemble = Ensemble(
-        lambda: make_network(task.node, tensors, criterion, widths), seen, backend=task.backend, device=tensors.device
-    )
-    if task.node.start is not None:
-        _start(task, store, ensemble)
-    trained = fit(ensemble, tensors, criterion, settings, taught)
-    final = Ensemble(
-        lambda: make_network(task.node, tensors, criterion, widths), seen, backend=task.backend, device=tensors.device
-    )
-    for position, state in enumerate(trained.states):
-        final.load_state(position, state)
+    trained = None if trained_before else _train(task, store, tensors, everyone, seen)
+    states = store.states(task.key, (task.group,), task.members) if trained is None else trained.states
+    final = _trained_ensemble(task, tensors, seen, states)
     scalers = tensors.scalers([member.fold.training for member in seen])
+    knowledge = _knowledge(final, tensors, everyone, scalers, wanted)
+    predictions = _test_predictions(final, tensors, everyone, scalers) if predictions_wanted else None
+    if trained is None:
+        store.add(task.key, task.group, knowledge, predictions)
+        return
     result = Result(
         members=list(task.members),
-        predictions=_test_predictions(task, final, tensors, everyone, scalers),
-        knowledge=_knowledge(task, final, tensors, everyone, scalers),
+        predictions=predictions,
+        knowledge=knowledge,
         states=trained.states,
         epochs=trained.epochs,
         history=pd.DataFrame(trained.history),
         seconds=time.perf_counter() - start,
     )
     store.write(task.key, task.group, result)
+
+
+def _train(task: Task, store: Store, tensors: WindowTensors, everyone: list[Member], seen: list[Member]) -> Trained:
+    criterion = make_criterion(task.node, tensors.kind)
+    settings, seen = _settings(task, everyone, seen)
+    taught = _taught(task, store, _windows(task.windows), everyone)
+    widths = {name: values.shape[-1] for name, values in taught.features.items()}
+    ensemble = Ensemble(
+        lambda: make_network(task.node, tensors, criterion, widths), seen, backend=task.backend, device=tensors.device
+    )
+    if task.node.start is not None:
+        _start(task, store, ensemble)
+    return fit(ensemble, tensors, criterion, settings, taught)
+
+
+def _trained_ensemble(
+    task: Task, tensors: WindowTensors, members: list[Member], states: list[dict[str, torch.Tensor]]
+) -> Ensemble:
+    """Return the networks as trained, without projectors."""
+    alone = Criterion({}, kind=tensors.kind)
+    ensemble = Ensemble(
+        lambda: make_network(task.node, tensors, alone, {}), members, backend=task.backend, device=tensors.device
+    )
+    for position, state in enumerate(states):
+        network = {name: value.to(tensors.device) for name, value in state.items() if name.startswith("network.")}
+        ensemble.load_state(position, network)
+    return ensemble
 
 
 # ---- windows and folds ------------------------------------------------------------------------------------------
@@ -267,10 +300,6 @@ def make_network(node: Node, tensors: WindowTensors, criterion: Criterion, teach
     return Student(network, criterion.projectors(network, tensors.shapes, teacher_widths))
 
 
-def _teacher_widths(taught: Taught) -> dict[str, int]:
-    return {name: values.shape[-1] for name, values in taught.features.items()}
-
-
 def _start(task: Task, store: Store, ensemble: Ensemble) -> None:
     """Load the weights of the stage to start from, without what is reset and without projectors."""
     start = task.node.stage.start
@@ -353,10 +382,9 @@ def _spoiled(
 
 
 def _knowledge(
-    task: Task, ensemble: Ensemble, tensors: WindowTensors, members: list[Member], scalers: Any
+    ensemble: Ensemble, tensors: WindowTensors, members: list[Member], scalers: Any, wanted: set[str]
 ) -> dict[str, np.ndarray]:
     """Return what is handed over of every training window of the fold, held-out ones included; NaN elsewhere."""
-    wanted = task.node.hands_over
     if not wanted:
         return {}
     features = sorted(wanted - {"logits"})
@@ -373,14 +401,10 @@ def _knowledge(
     return knowledge
 
 
-def _test_predictions(
-    task: Task, ensemble: Ensemble, tensors: WindowTensors, members: list[Member], scalers: Any
-) -> pd.DataFrame:
+def _test_predictions(ensemble: Ensemble, tensors: WindowTensors, members: list[Member], scalers: Any) -> pd.DataFrame:
     """Return a row per member and test window: probabilities, or the value of a trace."""
     index_sets = [member.fold.test for member in members]
     columns = [f"p{k}" for k in range(tensors.n_outputs)] if tensors.kind == "class" else ["value"]
-    if task.group == "refit" or not task.node.is_arm:
-        return pd.DataFrame({"member": [], "window": [], **{column: [] for column in columns}})
     frames = []
     for position, (prediction, _) in enumerate(predict(ensemble, tensors, index_sets, scalers=scalers)):
         values = prediction.softmax(dim=-1) if tensors.kind == "class" else prediction

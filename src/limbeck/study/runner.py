@@ -28,7 +28,7 @@ from limbeck.study.graph import credit_arms
 from limbeck.study.plan import Plan, VariantPlan, make_plan
 from limbeck.study.schema import Study, load_study
 from limbeck.study.store import Store, mark_run, read_run, sweep_unfinished, write_atomically, write_json
-from limbeck.study.tasks import Task, run_task
+from limbeck.study.tasks import Task, is_done, run_task
 
 __all__ = ["Run", "load_run", "run", "run_study"]
 
@@ -208,8 +208,12 @@ def execute(tasks: list[Task], jobs: int) -> Iterable[str]:
 
     With one job they run in this process, else in worker processes of one thread each.
     """
-    waiting = [task for task in tasks if not Store(task.store).has(task.key, task.group)]
-    yield from (str(task) for task in tasks if task not in waiting)
+    waiting = []
+    for task in tasks:
+        if is_done(task):
+            yield str(task)
+        else:
+            waiting.append(task)
     if jobs == 1 or len(waiting) < 2:
         for task in waiting:
             yield _guarded(task)
@@ -407,13 +411,14 @@ def _protocol(plan: Plan) -> dict[str, Any]:
     def of(variant: VariantPlan) -> dict[str, Any]:
         protocol = variant.variant.protocol
         split = protocol.split
+        count = len(variant.folds) // protocol.repetitions
+        validation = sorted({len(fold.validation_subjects) for fold in variant.folds})
         return {
-            "split": "leave one subject out" if isinstance(split, str) else f"{split} folds over subjects",
-            "folds": len(variant.folds) // protocol.repetitions,
+            "split": f"leave one subject out ({count} folds)" if isinstance(split, str) else f"{count} folds over subjects",
             "repetitions": protocol.repetitions,
             "seeds": protocol.seeds,
             "labelled": protocol.labelled,
-            "validation": protocol.validation,
+            "validation": " or ".join(map(str, validation)) if any(validation) else "none: epochs are fixed",
             "normalisation": _shown_normalisation(variant),
         }
 
