@@ -269,21 +269,20 @@ def test_a_dry_run_shows_every_stage_with_its_teacher_loss_and_key_and_trains_no
     assert result.exit_code == 0
     assert "mini [normalise=train]: Does it run?" in result.stdout
     assert "mini [normalise=transductive]: Does it run?" in result.stdout
-    rows = {line.split()[0]: line for line in result.stdout.splitlines() if re.search(r" [0-9a-f]{8}$", line)}
-    arms = {
-        "teacher",
-        "alone",
-        "taught",
-        "taught/own_input",
-        "taught/scrambled",
-        "taught/hard_labels",
-        "alone/all_labels",
+    lines = [line.split(maxsplit=2) for line in result.stdout.splitlines() if re.match(r"[0-9a-f]{8} ", line)]
+    assert all(re.search(r"; in \d+ looped tasks?$", what) for _, _, what in lines)
+    rows = {name: what.rpartition("; in ")[0] for _, name, what in lines}
+    student = "linear (16 parameters); reads eda"
+    assert rows == {
+        "teacher": "linear (96 parameters); reads eeg + eda; loss 1 hard",
+        "alone": f"{student}; loss 1 hard",
+        "taught": f"{student}; loss 1 hard + 1 soft (temperature 2); taught by teacher",
+        "teacher/own_input_of_taught": f"as teacher; {student}",
+        "taught/own_input": "as taught; taught by teacher/own_input_of_taught",
+        "taught/scrambled": "as taught; knowledge: scrambled",
+        "taught/hard_labels": "as taught; knowledge: hard_labels",
+        "alone/all_labels": "as alone; sees all labels",
     }
-    assert arms | {"teacher/own_input_of_taught"} == set(rows)
-    assert re.search(r"1 hard \+ 1 soft \(temperature 2\) +teacher +knowledge: scrambled", rows["taught/scrambled"])
-    assert "eeg + eda" in rows["teacher"]
-    assert "teacher/own_input_of_taught" in rows["taught/own_input"]
-    assert "all labels" in rows["alone/all_labels"]
     assert not list((tmp_path / "runs").glob("mini-*"))
     assert not list((tmp_path / "runs").rglob("weights.safetensors"))
 
@@ -295,7 +294,7 @@ def test_stages_that_two_variants_share_are_printed_once_before_a_run(tmp_path: 
 
     with contextlib.redirect_stdout(io.StringIO()) as printed:
         cli._print_plan(make_plan(study, tmp_path / "runs"), 1, keys=False)
-    assert printed.getvalue().count("teacher/own_input_of_taught  linear") == 1
+    assert printed.getvalue().count("teacher/own_input_of_taught  as teacher") == 1
     assert "stages as for normalise=train" in printed.getvalue()
 
 

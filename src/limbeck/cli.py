@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import shlex
 import sys
+import textwrap
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -29,8 +30,7 @@ if TYPE_CHECKING:
     from limbeck.recording import LeftOut
     from limbeck.registry import Registry
     from limbeck.study import Plan, Run
-    from limbeck.study.graph import Node
-    from limbeck.study.plan import VariantPlan
+    from limbeck.study.plan import PlannedStage, VariantPlan
     from limbeck.study.schema import Variant
     from limbeck.study.store import RunInfo
 
@@ -249,9 +249,13 @@ def _formatters(predictions: pd.DataFrame) -> dict[str, Any]:
 
 def _print_left_out(left_out: Iterable[LeftOut]) -> None:
     for entry in left_out:
-        # Messages of readers begin with the file.
-        shown = entry.why if entry.why.startswith(entry.what) else f"{entry.what}: {entry.why}"
-        typer.echo(f"left out: {' '.join(shown.split())}", err=True)
+        typer.echo(f"left out: {_left_out(entry)}", err=True)
+
+
+def _left_out(entry: LeftOut) -> str:
+    """Return in one line what was left out and why; messages of readers begin with the file."""
+    text = entry.why if entry.why.startswith(entry.what) else f"{entry.what}: {entry.why}"
+    return " ".join(text.split())
 
 
 # ---- runs -----------------------------------------------------------------------------------------------------------
@@ -481,8 +485,7 @@ def _print_plan(plan: Plan, jobs: int, *, keys: bool) -> None:
             typer.echo(f"  stages as for {printed[rows]}")
         else:
             printed[rows] = variant.label
-            columns = ("stage", "model", "parameters", "reads", "loss", "taught by", "note")
-            _print_table((*columns, "tasks", "key") if keys else columns, rows)
+            _print_table(("key", "stage", "what it is") if keys else ("stage", "what it is"), rows)
         typer.echo("")
     estimate = plan.estimate(jobs)
     done = f", {estimate.done} done already" if estimate.done else ""
@@ -515,7 +518,7 @@ def _variant_facts(plan: VariantPlan) -> dict[str, str]:
     if variant.refit is not None:
         facts["refit"] = f"{variant.deployed}, on {variant.refit}"
     if plan.left_out:
-        shown = [f"{entry.what}: {entry.why}" for entry in plan.left_out[:LEFT_OUT_SHOWN]]
+        shown = [textwrap.shorten(_left_out(entry), 160) for entry in plan.left_out[:LEFT_OUT_SHOWN]]
         if len(plan.left_out) > LEFT_OUT_SHOWN:
             shown.append(f"and {len(plan.left_out) - LEFT_OUT_SHOWN} more, which the report lists")
         facts["left out"] = "\n".join(shown)
@@ -540,41 +543,48 @@ def _shape(plan: VariantPlan, modality: str) -> str:
 
 
 def _stage_row(plan: VariantPlan, name: str, *, key: bool) -> tuple[str, ...]:
+    """Return a stage's name and what it is; of a derived stage, what sets it apart from the one it comes from."""
     planned = plan.stages[name]
+    what = _facts_of(planned)
+    origin = name.rpartition("/")[0]
+    if origin in plan.stages:
+        known = _facts_of(plan.stages[origin])
+        what = {"origin": f"as {origin}"} | {fact: text for fact, text in what.items() if text != known.get(fact)}
+    if key:
+        what["tasks"] = f"in {_count(len(planned.groups), f'{planned.backend} task')}"
+    row = (name, "; ".join(what.values()))
+    return (planned.key[:8], *row) if key else row
+
+
+def _facts_of(planned: PlannedStage) -> dict[str, str]:
+    """Return model, inputs, losses, teachers, start, and what is hidden, shown or spoiled, as phrases."""
     node = planned.node
-    crossed = f" and {len(node.cross_teachers)} cross-fitted" if node.cross_teachers else ""
-    row = (
-        name,
-        node.stage.model.name,
-        f"{planned.parameters:,}",
-        " + ".join(m if chosen is None else f"{m} {','.join(chosen)}" for m, chosen in node.stage.inputs.items()),
-        " + ".join(_loss(loss, options) for loss, options in node.stage.losses.items()),
-        f"{node.teacher}{crossed}" if node.teacher else "",
-        _note(node),
-    )
-    return (*row, f"{len(planned.groups)} {planned.backend}", planned.key[:8]) if key else row
+    inputs = [m if chosen is None else f"{m} {','.join(chosen)}" for m, chosen in node.stage.inputs.items()]
+    losses = [_loss(loss, options) for loss, options in node.stage.losses.items()]
+    facts = {
+        "model": f"{node.stage.model.name} ({_count(planned.parameters, 'parameter')})",
+        "inputs": f"reads {' + '.join(inputs)}",
+        "loss": f"loss {' + '.join(losses)}",
+    }
+    if node.teacher is not None:
+        crossed = f" and {len(node.cross_teachers)} cross-fitted" if node.cross_teachers else ""
+        facts["teacher"] = f"taught by {node.teacher}{crossed}"
+    if node.start is not None:
+        facts["start"] = f"starts from {node.start}"
+    if node.holdouts:
+        facts["holdouts"] = "without " + " and ".join(f"group {k + 1} of {count}" for k, count in node.holdouts)
+    if node.all_labels:
+        facts["labels"] = "sees all labels"
+    if node.spoil is not None:
+        facts["spoil"] = f"knowledge: {node.spoil}"
+    return facts
 
 
 def _loss(name: str, options: Mapping[str, Any]) -> str:
     """Return a loss with its weight and options: ``0.5 soft (temperature 2)``."""
     others = {key: value for key, value in options.items() if key != "weight"}
-    shown = ", ".join(
-        f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}" for key, value in others.items()
-    )
+    shown = ", ".join(f"{k} {v:g}" if isinstance(v, float) else f"{k} {v}" for k, v in others.items())
     return f"{options.get('weight', 1):g} {name}" + (f" ({shown})" if shown else "")
-
-
-def _note(node: Node) -> str:
-    """Return how a stage starts, what it does not see or sees besides, and how its knowledge is spoiled."""
-    notes = []
-    if node.start is not None:
-        notes.append(f"starts from {node.start}")
-    notes += [f"without group {group + 1} of {count}" for group, count in node.holdouts]
-    if node.all_labels:
-        notes.append("all labels")
-    if node.spoil is not None:
-        notes.append(f"knowledge: {node.spoil}")
-    return ", ".join(notes)
 
 
 # ---- printing -------------------------------------------------------------------------------------------------------

@@ -9,7 +9,14 @@ import torch
 from torch import nn
 
 from limbeck.distillation import Batch, Criterion, Student
-from limbeck.distillation.losses import hard_target, hint, mean_squared_error, soft_target, soft_trace
+from limbeck.distillation.losses import (
+    expected_class_weights,
+    hard_target,
+    hint,
+    mean_squared_error,
+    soft_target,
+    soft_trace,
+)
 from limbeck.errors import LimbeckError
 from limbeck.models import InputShape, Outputs, build
 
@@ -50,7 +57,12 @@ def test_the_total_is_the_weighted_sum_of_the_terms() -> None:
     every = torch.ones(BATCH)
     expected = {
         **hard_target(outputs.prediction, batch.target, batch.class_weights, batch.labelled),
-        **soft_target(outputs.prediction, batch.logits, every, temperature=3.0),
+        **soft_target(
+            outputs.prediction,
+            batch.logits,
+            expected_class_weights(batch.logits, batch.class_weights),
+            temperature=3.0,
+        ),
         **hint(outputs.features["projected.hidden"], batch.features["fused"], every),
     }
     torch.testing.assert_close(terms, expected)

@@ -1,4 +1,4 @@
-"""Controls, ceilings and cross-fitted teachers follow from the stages that were written, and differ in one thing only."""
+"""Controls, ceilings and cross-fitted teachers follow from the stages as written, and differ in one thing only."""
 
 from __future__ import annotations
 

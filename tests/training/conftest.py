@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -103,7 +103,12 @@ def subjects_of_windows() -> np.ndarray:
 
 
 def make_fold(
-    number: int, *, unlabelled: Sequence[int] = (), validation: Sequence[int] = (), test: Sequence[int] = (), **others: int
+    number: int,
+    *,
+    unlabelled: Sequence[int] = (),
+    validation: Sequence[int] = (),
+    test: Sequence[int] = (),
+    **others: int,
 ) -> Fold:
     """Return a fold by the numbers of its subjects; who is nowhere else is labelled."""
     taken = {*unlabelled, *validation, *test}
@@ -111,6 +116,15 @@ def make_fold(
     roles = (labelled, tuple(unlabelled), tuple(validation), tuple(test))
     indices = [np.flatnonzero(np.isin(subjects_of_windows(), role)).astype(np.int64) for role in roles]
     return Fold(others.get("repetition", 0), number, *indices, *(tuple(f"S{s}" for s in role) for role in roles))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Two threads for networks this small are many times slower than one where the machine has other work."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture
@@ -123,7 +137,8 @@ def fold() -> Callable[..., Fold]:
 def members() -> list[Member]:
     """Five folds with two seeds between them, each with a test and two validation subjects."""
     return [
-        Member(make_fold(f, test=[f], validation=[(f + 1) % SUBJECTS, (f + 5) % SUBJECTS]), seed=f % 2) for f in range(5)
+        Member(make_fold(f, test=[f], validation=[(f + 1) % SUBJECTS, (f + 5) % SUBJECTS]), seed=f % 2)
+        for f in range(5)
     ]
 
 

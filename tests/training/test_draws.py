@@ -66,7 +66,9 @@ def test_seed_fold_and_repetition_each_change_every_draw(member: Member, change:
         other = Member(replace(member.fold, **{change: getattr(member.fold, change) + 1}), member.seed)
 
     assert initialisation_seed(other) != initialisation_seed(member)
-    assert (batches(other, 0, steps=5, labelled=6, unlabelled=0) != batches(member, 0, steps=5, labelled=6, unlabelled=0)).any()
+    assert (
+        batches(other, 0, steps=5, labelled=6, unlabelled=0) != batches(member, 0, steps=5, labelled=6, unlabelled=0)
+    ).any()
     assert (mask_bits(other, 0, 100) != mask_bits(member, 0, 100)).any()
     assert control_generator(other).random() != control_generator(member).random()
 

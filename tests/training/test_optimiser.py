@@ -22,9 +22,7 @@ def test_each_member_is_updated_as_torch_would_update_it(weight_decay: float) ->
     ours = start.clone()
     optimiser = AdamW(ours, weight_decay=weight_decay)
     theirs = [start[f].clone().requires_grad_() for f in range(MEMBERS)]
-    references = [
-        torch.optim.AdamW([theirs[f]], lr=rates[f].item(), weight_decay=weight_decay) for f in range(MEMBERS)
-    ]
+    references = [torch.optim.AdamW([theirs[f]], lr=rates[f].item(), weight_decay=weight_decay) for f in range(MEMBERS)]
 
     for gradient in gradients():
         optimiser.step(ours, gradient, rates)

@@ -136,7 +136,12 @@ class Criterion:
             elif name == "hard":
                 term = losses.mean_squared_error(outputs.prediction, batch.target, batch.labelled)
             elif name == "soft" and self.kind == "class":
-                term = losses.soft_target(outputs.prediction, batch.logits, every, temperature=options["temperature"])
+                term = losses.soft_target(
+                    outputs.prediction,
+                    batch.logits,
+                    losses.expected_class_weights(batch.logits, batch.class_weights),
+                    temperature=options["temperature"],
+                )
             elif name == "soft":
                 term = losses.soft_trace(outputs.prediction, batch.logits, every)
             else:

@@ -13,7 +13,16 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-__all__ = ["LOSSES", "LossKind", "hard_target", "hint", "mean_squared_error", "soft_target", "weighted_mean"]
+__all__ = [
+    "LOSSES",
+    "LossKind",
+    "expected_class_weights",
+    "hard_target",
+    "hint",
+    "mean_squared_error",
+    "soft_target",
+    "weighted_mean",
+]
 
 
 def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
@@ -48,6 +57,16 @@ def hard_target(logits: Tensor, target: Tensor, class_weights: Tensor, weights: 
 def mean_squared_error(prediction: Tensor, target: Tensor, weights: Tensor) -> dict[str, Tensor]:
     """Squared error of a trace: `prediction` (batch, 1) against `target` (batch,)."""
     return {"hard": weighted_mean((prediction[:, 0] - target) ** 2, weights)}
+
+
+def expected_class_weights(teacher: Tensor, class_weights: Tensor) -> Tensor:
+    """Return the class weight (batch,) that a teacher's probabilities make one expect of each window.
+
+    A teacher that was trained with class weights speaks as if the classes were balanced. A student that took its word
+    over windows that are not balanced would learn the imbalance back in; weighing every window by the classes that the
+    teacher sees in it keeps soft targets on the scale of the hard loss.
+    """
+    return (functional.softmax(teacher, dim=-1) * class_weights).sum(dim=-1)
 
 
 def soft_target(logits: Tensor, teacher: Tensor, weights: Tensor, *, temperature: float = 2.0) -> dict[str, Tensor]:

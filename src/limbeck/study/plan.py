@@ -32,7 +32,7 @@ from limbeck.protocols import Fold
 from limbeck.recording import LeftOut
 from limbeck.study.graph import Node, ancestors, build_graph, levels
 from limbeck.study.schema import Study, Variant
-from limbeck.study.store import Store, write_json
+from limbeck.study.store import Store, remove_whole, write_json
 from limbeck.study.tasks import (
     REFIT,
     MemberId,
@@ -315,7 +315,11 @@ def _cut(
     if not cut.sizes["window"]:
         raise DataError("No window was left; see what was left out: " + "; ".join(entry.why for entry in left_out[:5]))
     path = cache / "sets" / f"{cut.attrs['key'][:32]}.zarr"
-    windows_room.save(cut, path, overwrite=True)
+    try:
+        windows_room.save(cut, path)
+    except DataError:  # in the cache of runs, what is damaged is made again
+        remove_whole(path)
+        windows_room.save(cut, path)
     return path, cut, tuple(left_out), tuple(warnings)
 
 

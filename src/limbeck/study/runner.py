@@ -414,7 +414,9 @@ def _protocol(plan: Plan) -> dict[str, Any]:
         count = len(variant.folds) // protocol.repetitions
         validation = sorted({len(fold.validation_subjects) for fold in variant.folds})
         return {
-            "split": f"leave one subject out ({count} folds)" if isinstance(split, str) else f"{count} folds over subjects",
+            "split": f"leave one subject out ({count} folds)"
+            if isinstance(split, str)
+            else f"{count} folds over subjects",
             "repetitions": protocol.repetitions,
             "seeds": protocol.seeds,
             "labelled": protocol.labelled,

@@ -202,7 +202,7 @@ class Variant(_Strict):
     signals: dict[str, list[Any]]
     windows: Windows
     normalise: Literal["train", "transductive"] | _Calibrated = "train"
-    clip: PositiveFloat | None = None
+    clip: dict[str, PositiveFloat] = {}
     protocol: Protocol = Protocol()
     training: Training = Training()
     stages: Annotated[dict[str, Stage], Field(min_length=1)]

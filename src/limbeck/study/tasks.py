@@ -150,9 +150,8 @@ def _trained_ensemble(
     task: Task, tensors: WindowTensors, members: list[Member], states: list[dict[str, torch.Tensor]]
 ) -> Ensemble:
     """Return the networks as trained, without projectors."""
-    alone = Criterion({}, kind=tensors.kind)
     ensemble = Ensemble(
-        lambda: make_network(task.node, tensors, alone, {}), members, backend=task.backend, device=tensors.device
+        lambda: Student(_build(task.node, tensors)), members, backend=task.backend, device=tensors.device
     )
     for position, state in enumerate(states):
         network = {name: value.to(tensors.device) for name, value in state.items() if name.startswith("network.")}
@@ -296,8 +295,12 @@ def make_criterion(node: Node, kind: str) -> Criterion:
 
 def make_network(node: Node, tensors: WindowTensors, criterion: Criterion, teacher_widths: dict[str, int]) -> Student:
     """Build the network of a node with the projectors that its losses need."""
-    network = build(node.stage.model.name, tensors.shapes, tensors.n_outputs, **node.stage.model.options)
+    network = _build(node, tensors)
     return Student(network, criterion.projectors(network, tensors.shapes, teacher_widths))
+
+
+def _build(node: Node, tensors: WindowTensors) -> torch.nn.Module:
+    return build(node.stage.model.name, tensors.shapes, tensors.n_outputs, **node.stage.model.options)
 
 
 def _start(task: Task, store: Store, ensemble: Ensemble) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -47,8 +47,8 @@ class WindowTensors:
         By modality.
     per_fold : bool
         Whether each fold still has to scale its windows (mode ``train``).
-    clip : float or None
-        Normalised values are limited to this many standard deviations from the mean.
+    clip : mapping of str to float
+        By modality: normalised values are limited to this many standard deviations from the mean.
     """
 
     inputs: dict[str, Tensor]
@@ -57,7 +57,7 @@ class WindowTensors:
     n_outputs: int
     shapes: dict[str, InputShape]
     per_fold: bool
-    clip: float | None = None
+    clip: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def from_windows(
@@ -67,7 +67,7 @@ class WindowTensors:
         *,
         mode: str,
         short: str = "leave_out",
-        clip: float | None = None,
+        clip: Mapping[str, float] | None = None,
         device: str = "cpu",
     ) -> WindowTensors:
         """Normalise a view of windows and put it on the device."""
@@ -90,7 +90,7 @@ class WindowTensors:
             n_outputs=n_outputs,
             shapes=input_shapes(windows, modalities),
             per_fold=mode == "train",
-            clip=clip,
+            clip=clip or {},
         )
 
     @property
@@ -150,7 +150,7 @@ class WindowTensors:
                 mean, std = scalers[name]
                 shape = (mean.shape[0], 1, mean.shape[1]) + (1,) * (x.ndim - 3)
                 x = (x - mean.reshape(shape)) / std.reshape(shape)
-            if self.clip is not None:
-                x = x.clamp(-self.clip, self.clip)
+            if name in self.clip:
+                x = x.clamp(-self.clip[name], self.clip[name])
             batch[name] = torch.nan_to_num(x) if self.shapes[name].is_feature else x
         return batch

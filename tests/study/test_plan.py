@@ -1,0 +1,366 @@
+"""The plan resolves a study against its data: what is trained once, what is trained anew, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from limbeck.errors import StudyError
+from limbeck.study import Plan, make_plan, parse_study
+from limbeck.study import plan as room
+from limbeck.study.runner import execute
+
+Definition = Callable[..., dict[str, Any]]
+PlanOf = Callable[..., Plan]
+
+MLPS = {"teacher": {"model": "mlp"}, "alone": {"model": "mlp"}}
+
+
+def keys(plan: Plan) -> dict[str, str]:
+    return {name: planned.key for name, planned in plan.variants[0].stages.items()}
+
+
+def refused(plan_of: PlanOf, definition: dict[str, Any]) -> list[str]:
+    with pytest.raises(StudyError) as caught:
+        plan_of(definition)
+    return list(caught.value.mistakes)
+
+
+# ---- keys -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"question": "Is it something else?"},
+        {"report": {"level": "trial", "alpha": 0.01}},
+        {"refit": "all"},
+        {"stages": {"more": {"model": "mlp", "inputs": ["temp"]}}},
+        {"compare": []},
+        {"stages": {"teacher": {"training": {"epochs": 2}}}},
+    ],
+    ids=["question", "report", "refit", "another stage", "fewer controls", "the default said again"],
+)
+def test_what_does_not_decide_a_result_leaves_every_key_alone(
+    tiny: Definition, plan_of: PlanOf, change: dict[str, Any]
+) -> None:
+    before = keys(plan_of(tiny()))
+    after = keys(plan_of(tiny(**change)))
+    assert {name: key for name, key in after.items() if name in before and before[name] != key} == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "changed"),
+    [
+        ({"data": {"options": {"seed": 4}}}, {"teacher", "alone", "taught"}),
+        ({"signals": {"temp": [{"lowpass": 1.0}, {"features": ["statistics"]}]}}, {"teacher", "alone", "taught"}),
+        ({"windows": {"hop": 2}}, {"teacher", "alone", "taught"}),
+        ({"protocol": {"seeds": [1]}}, {"teacher", "alone", "taught"}),
+        ({"protocol": {"seed": 1}}, {"teacher", "alone", "taught"}),
+        ({"protocol": {"split": 2}}, {"teacher", "alone", "taught"}),
+        ({"protocol": {"labelled": 2}}, {"teacher", "alone", "taught"}),
+        ({"normalise": "transductive"}, {"teacher", "alone", "taught"}),
+        ({"clip": {"eda": 5}}, {"teacher", "alone", "taught"}),
+        ({"training": {"learning_rate": 0.01}}, {"teacher", "alone", "taught"}),
+        ({"stages": {"teacher": {"training": {"epochs": 3}}}}, {"teacher", "taught"}),
+        ({"stages": {"teacher": {"model": "mlp"}}}, {"teacher", "taught"}),
+        ({"stages": {"teacher": {"labelled": "all"}}}, {"teacher", "taught"}),
+        ({"stages": {"taught": {"loss": {"soft": {"temperature": 3}}}}}, {"taught"}),
+        ({"stages": {"taught": {"loss": {"hard": 2}}}}, {"taught"}),
+        ({"stages": {"taught": {"unlabelled": False}}}, {"taught"}),
+        ({"stages": {"taught": {"crossfit": 2}}}, {"taught"}),
+        ({"stages": {"taught": {"start": "alone"}}}, {"taught"}),
+    ],
+    ids=str,
+)
+def test_what_decides_a_result_changes_the_keys_of_what_stands_on_it(
+    tiny: Definition, plan_of: PlanOf, change: dict[str, Any], changed: set[str]
+) -> None:
+    before, after = keys(plan_of(tiny(compare=[]))), keys(plan_of(tiny(compare=[], **change)))
+    assert {name for name in before if before[name] != after[name]} == changed
+
+
+def test_keys_change_with_the_code_that_trains(
+    tiny: Definition, plan_of: PlanOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = keys(plan_of(tiny(compare=[])))
+    monkeypatch.setattr(room, "code_digest", lambda: "other code")
+    assert not set(before.values()) & set(keys(plan_of(tiny(compare=[]))).values())
+
+
+def test_the_code_that_trains_is_read_as_a_whole() -> None:
+    read: list[str] = []
+    digest = room.code_digest.__wrapped__
+    original = Path.read_bytes
+
+    def note(path: Path) -> bytes:
+        read.append(f"{path.parent.name}/{path.name}")
+        return original(path)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "read_bytes", note)
+        assert len(digest()) == 64
+    for needed in (
+        "models/linear.py",
+        "distillation/losses.py",
+        "training/loop.py",
+        "limbeck/protocols.py",
+        "study/tasks.py",
+    ):
+        assert needed in read
+
+
+# ---- shared stages --------------------------------------------------------------------------------------------------
+
+
+def test_two_studies_that_share_a_teacher_train_it_once(tiny: Definition, plan_of: PlanOf) -> None:
+    one = plan_of(tiny(stages=MLPS))
+    hint = {**MLPS, "taught": {"loss": {"hint": {"teacher": "hidden", "student": "hidden"}}}}
+    other = plan_of(tiny(study="another", question="?", stages=hint))
+    assert keys(one)["teacher"] == keys(other)["teacher"]
+    assert keys(one)["taught"] != keys(other)["taught"]
+    for level in one.levels():
+        list(execute(level, 1))
+    folder = one.store.group(keys(one)["teacher"], 0)
+    weights = (folder / "weights.safetensors").stat()
+    assert not (folder / "knowledge.hidden.npy").exists()
+    for level in other.levels():
+        list(execute(level, 1))
+    assert (folder / "weights.safetensors").stat().st_mtime_ns == weights.st_mtime_ns
+    assert (folder / "knowledge.hidden.npy").exists()
+
+
+def test_stages_that_are_the_same_stand_in_the_levels_once(tiny: Definition, plan_of: PlanOf) -> None:
+    plan = plan_of(tiny(sweep={"stages.taught.loss.soft": [{"weight": 1}, {"weight": 2}]}))
+    tasks = [(task.key, task.group) for level in plan.levels() for task in level]
+    assert len(tasks) == len(set(tasks))
+    stages = {planned.key for variant in plan.variants for planned in variant.stages.values()}
+    # The own-input teacher, linear on skin conductance, is what the student alone is.
+    names = [name for variant in plan.variants for name in variant.stages]
+    assert len(names) == 14
+    assert len(stages) == len(tasks) / 3 == 9
+    assert keys(plan)["alone"] == keys(plan)["teacher/own_input_of_taught"]
+
+
+def test_a_shared_stage_leaves_what_any_of_its_nodes_is_asked_for(tiny: Definition, plan_of: PlanOf) -> None:
+    plan = plan_of(tiny())
+    shared = [task for task in plan.levels()[0] if task.key == keys(plan)["alone"]]
+    assert all(task.node.is_arm and task.node.hands_over == {"logits"} for task in shared)
+
+
+def test_levels_stand_on_earlier_levels_only(tiny: Definition, plan_of: PlanOf) -> None:
+    plan = plan_of(tiny(stages={"taught": {"crossfit": 2}}))
+    done: set[str] = set()
+    for level in plan.levels():
+        for task in level:
+            assert {key for key, _ in task.keys.values()} <= done
+        done |= {task.key for task in level}
+
+
+# ---- backends and the estimate --------------------------------------------------------------------------------------
+
+
+def test_the_choice_of_backend_is_timed_once_and_remembered(
+    tiny: Definition, plan_of: PlanOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timed: list[str] = []
+
+    def time(timer: object, node: Any) -> tuple[str, int, float]:
+        timed.append(node.name)
+        return "stacked", 2, 0.001 * len(timed)
+
+    monkeypatch.setattr(room._Timer, "_time", time)
+    definition = tiny(engine={"backend": "auto"}, compare=[])
+    first = plan_of(definition)
+    assert timed == ["teacher", "alone"]
+    assert {planned.backend for planned in first.variants[0].stages.values()} == {"stacked"}
+    assert [len(group) for group in first.variants[0].stages["alone"].groups] == [2, 1]
+    again = plan_of(definition)
+    assert timed == ["teacher", "alone"]
+    assert keys(again) == keys(first)
+    assert len(json.loads((first.store.root / "timings.json").read_text())) == 2
+
+
+def test_the_backend_and_the_grouping_are_part_of_the_key(tiny: Definition, plan_of: PlanOf) -> None:
+    looped = plan_of(tiny(compare=[], engine={"backend": "looped", "group": 1}))
+    grouped = plan_of(tiny(compare=[], engine={"backend": "looped", "group": 3}))
+    stacked = plan_of(tiny(compare=[], engine={"backend": "stacked", "group": 3}))
+    assert len({keys(plan)["alone"] for plan in (looped, grouped, stacked)}) == 3
+    assert [len(plan.variants[0].stages["alone"].groups) for plan in (looped, grouped, stacked)] == [3, 1, 1]
+
+
+def test_the_timing_really_trains(tiny: Definition, plan_of: PlanOf) -> None:
+    plan = plan_of(tiny(engine={"backend": "auto"}, compare=[]))
+    for planned in plan.variants[0].stages.values():
+        assert planned.backend in ("stacked", "looped")
+        assert 0 < planned.seconds_per_step < 1
+        assert sum(len(group) for group in planned.groups) == 3
+
+
+def test_the_estimate_counts_what_is_left_to_do(tiny: Definition, plan_of: PlanOf) -> None:
+    plan = plan_of(tiny())
+    before = plan.estimate(1)
+    assert (before.tasks, before.done) == (18, 0)
+    assert before.seconds > 0
+    assert before.memory > 1e8
+    assert before.disk > 0
+    assert plan.estimate(2).seconds == pytest.approx(before.seconds / 2)
+    list(execute(plan.levels()[0], 1))
+    after = plan.estimate(1)
+    assert after.done == len(plan.levels()[0])
+    assert after.seconds < before.seconds
+
+
+# ---- what is refused ------------------------------------------------------------------------------------------------
+
+
+def test_channels_and_features_that_do_not_exist_are_all_named_with_their_stages(
+    tiny: Definition, plan_of: PlanOf
+) -> None:
+    stages = {"teacher": {"inputs": {"eda": ["edda"], "temp": None}}, "alone": {"inputs": {"eda": ["x"]}}}
+    found = refused(plan_of, tiny(stages=stages))
+    assert any("stages.teacher.inputs" in m and "'edda'" in m and "Did you mean 'eda'" in m for m in found)
+    assert any(m.startswith("stages.alone.inputs") for m in found)
+    assert not any("own_input" in mistake for mistake in found)
+
+
+def test_a_modality_that_no_recording_has_is_refused(tiny: Definition, plan_of: PlanOf) -> None:
+    found = refused(plan_of, tiny(signals={"emg": []}, stages={"teacher": {"inputs": ["eda", "temp", "emg"]}}))
+    assert "no recording has emg" in found[0]
+
+
+def test_events_that_no_recording_has_are_refused(tiny: Definition, plan_of: PlanOf) -> None:
+    definition = tiny()
+    definition["target"]["events"]["calm"] = ["clam"]
+    assert "Did you mean 'calm'?" in refused(plan_of, definition)[0]
+
+
+def test_a_model_is_refused_what_it_cannot_read(tiny: Definition, plan_of: PlanOf) -> None:
+    stages = {"teacher": {"model": "fusion_cnn"}}
+    found = refused(plan_of, tiny(stages=stages))
+    assert any(m.startswith("stages.teacher: The model 'fusion_cnn' reads signals") for m in found)
+    definition = tiny(compare=[])
+    definition["signals"]["eda"] = []
+    found = refused(plan_of, definition)
+    assert {m.partition(":")[0] for m in found} == {"stages.teacher", "stages.alone", "stages.taught"}
+
+
+def test_features_for_a_hint_must_exist_on_both_sides(tiny: Definition, plan_of: PlanOf) -> None:
+    hint = {"hint": {"teacher": "hiden", "student": "hidden"}}
+    found = refused(plan_of, tiny(stages={"teacher": {"model": "mlp"}, "taught": {"loss": hint}}))
+    assert any("loss.hint.teacher: 'teacher' has no feature 'hiden'. Did you mean 'hidden'?" in m for m in found)
+    assert any(
+        "loss.hint.student: 'taught' has no feature 'hidden'. The model has no named features." in m for m in found
+    )
+
+
+@pytest.mark.parametrize(
+    ("stages", "says"),
+    [
+        ({"taught": {"start": "teacher"}}, "stages.taught.start: the weights head.weight of 'teacher' do not fit"),
+        ({"taught": {"start": {"stage": "alone", "reset": ["haed"]}}}, "has no part 'haed'. Did you mean 'head'?"),
+        ({"taught": {"model": "mlp", "start": "alone"}}, "of 'alone' do not fit"),
+    ],
+)
+def test_a_start_that_does_not_fit_is_refused_before_anything_is_trained(
+    tiny: Definition, plan_of: PlanOf, stages: dict[str, Any], says: str
+) -> None:
+    assert any(says in mistake for mistake in refused(plan_of, tiny(stages=stages)))
+
+
+def test_a_start_that_fits_after_its_reset_is_planned(tiny: Definition, plan_of: PlanOf) -> None:
+    assert plan_of(tiny(stages={"taught": {"start": {"stage": "teacher", "reset": ["head"]}}})).variants
+
+
+def test_cross_fitting_needs_enough_labelled_subjects(tiny: Definition, plan_of: PlanOf) -> None:
+    found = refused(plan_of, tiny(stages={"taught": {"crossfit": 4}}))
+    assert len(found) == 1
+    assert "Cross-fitting with K = 4" in found[0]
+    nested = {"teacher": {"taught_by": "first", "loss": "soft", "crossfit": 2}, "taught": {"crossfit": 2}}
+    definition = tiny(stages={"first": {"model": "linear", "inputs": ["eda"]}, **nested}, protocol={"labelled": 2})
+    assert "leaves a teacher no labelled subject" in refused(plan_of, definition)[0]
+
+
+def test_mistakes_of_several_variants_are_named_with_the_variants_where_they_are(
+    tiny: Definition, plan_of: PlanOf
+) -> None:
+    definition = tiny(sweep={"protocol.labelled": [3, 9]}, stages={"alone": {"inputs": {"eda": ["x"]}}})
+    found = refused(plan_of, definition)
+    assert any(mistake.startswith("labelled=9: ") and "9" in mistake for mistake in found)
+    channel = [mistake for mistake in found if "stages.alone.inputs" in mistake]
+    assert len(channel) == 1
+
+
+def test_a_corpus_that_is_not_there_is_refused(tiny: Definition, plan_of: PlanOf, tmp_path: Path) -> None:
+    definition = tiny(data={"corpus": "stress-predict", "root": str(tmp_path / "nowhere"), "options": {}})
+    definition["data"]["options"] = {}
+    definition["signals"] = {"eda": [], "temp": []}
+    assert "nowhere" in refused(plan_of, definition)[0]
+
+
+# ---- windows --------------------------------------------------------------------------------------------------------
+
+
+def test_subjects_without_calibration_are_left_out_and_listed(
+    tiny: Definition, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    definition = tiny(normalise={"calibration": {"condition": "rest", "seconds": 8}})
+    whole = make_plan(parse_study(definition), tmp_path / "whole").variants[0]
+    assert whole.n_subjects == 6
+    assert whole.table["calibration"].sum() == 12
+    shorten(monkeypatch, "S002", 3.0)
+    left = make_plan(parse_study(definition), tmp_path / "short").variants[0]
+    assert left.n_subjects == 5
+    assert "S002" not in set(left.table["subject"])
+    assert any("S002" in entry.what and "less than half of 8 s of 'rest'" in entry.why for entry in left.left_out)
+    assert not left.warnings
+
+
+def test_subjects_without_calibration_may_fall_back_to_the_scale_of_the_others(
+    tiny: Definition, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    definition = tiny(normalise={"calibration": {"condition": "rest", "seconds": 8, "short": "train"}})
+    shorten(monkeypatch, "S002", 3.0)
+    kept = make_plan(parse_study(definition), tmp_path / "short").variants[0]
+    assert kept.n_subjects == 6
+    assert any("1 subjects had too little of rest" in warning and "S002" in warning for warning in kept.warnings)
+
+
+def shorten(monkeypatch: pytest.MonkeyPatch, subject: str, seconds: float) -> None:
+    """Let a subject's rest end after so many seconds."""
+    from dataclasses import replace
+
+    from limbeck import datasets
+    from limbeck.recording import Corpus, Event, Recording
+
+    load = datasets.load
+
+    def cut(recording: Recording) -> Recording:
+        events = [Event(e.name, e.start, e.start + seconds) if e.name == "rest" else e for e in recording.events]
+        return replace(recording, events=tuple(events))
+
+    def shortened(*args: Any, **options: Any) -> Corpus:
+        corpus = load(*args, **options)
+        sources = [
+            replace(s, read=lambda s=s: cut(s.read()), options={**s.options, "short": seconds})
+            if s.subject == subject
+            else s
+            for s in corpus.sources
+        ]
+        return Corpus(corpus.name, tuple(sources), corpus.left_out, corpus.truth)
+
+    monkeypatch.setattr(datasets, "load", shortened)
+
+
+def test_damaged_windows_are_made_again(tiny: Definition, plan_of: PlanOf) -> None:
+    plan = plan_of(tiny(compare=[]))
+    path = plan.variants[0].windows
+    chunk = next(file for file in sorted((path / "eda").rglob("*")) if file.is_file() and file.name != "zarr.json")
+    chunk.unlink()
+    again = plan_of(tiny(compare=[]))
+    assert again.variants[0].windows == path
+    assert chunk.is_file()
