@@ -11,6 +11,7 @@ from torch import Tensor
 
 from limbeck.distillation import LOSSES
 from limbeck.distillation.losses import (
+    expected_class_weights,
     flat,
     hard_target,
     hint,
@@ -208,6 +209,34 @@ def test_extreme_logits_give_a_finite_loss() -> None:
 
     assert torch.isfinite(loss)
     assert torch.isfinite(torch.autograd.grad(loss, x)[0]).all()
+
+
+def test_a_window_weighs_what_the_teacher_expects_of_its_class() -> None:
+    teacher = torch.tensor([[40.0, 0.0], [0.0, 40.0], [0.0, 0.0]])
+
+    weights = expected_class_weights(teacher, torch.tensor([0.5, 3.0]))
+
+    torch.testing.assert_close(weights, torch.tensor([0.5, 3.0, 1.75]))
+
+
+def test_weighted_soft_targets_do_not_draw_a_student_to_the_common_class() -> None:
+    """Nine windows in ten are of one class, and the student cannot tell them apart.
+
+    Plain soft targets draw it to the common class, as unweighted labels would; weighted ones hardly do.
+    """
+    teacher = torch.cat([torch.tensor([[4.0, 0.0]]).repeat(90, 1), torch.tensor([[0.0, 4.0]]).repeat(10, 1)]).double()
+    class_weights = torch.tensor([100 / 180, 100 / 20]).double()
+    answer = torch.zeros(2, dtype=torch.float64, requires_grad=True)
+    gradients = {}
+    for name, weights in (
+        ("plain", torch.ones(100, dtype=torch.float64)),
+        ("weighted", expected_class_weights(teacher, class_weights)),
+    ):
+        loss = soft_target(answer.expand(100, 2), teacher, weights, temperature=1.0)["soft"]
+        gradients[name] = torch.autograd.grad(loss, answer)[0].abs().max().item()
+
+    assert gradients["plain"] > 0.3
+    assert gradients["weighted"] < 0.05
 
 
 def test_a_feature_of_any_shape_becomes_a_row_per_window() -> None:

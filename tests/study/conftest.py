@@ -54,7 +54,7 @@ def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tiny() -> Callable[..., dict[str, Any]]:
     """Make the tiny study with changes: ``tiny(training={"epochs": 3})``."""
 
@@ -76,12 +76,22 @@ def mistakes() -> Callable[..., list[str]]:
     return find
 
 
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache of windows for all tests, which is safe since they are found by their content."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture
-def plan_of(tmp_path: Path) -> Callable[..., Plan]:
+def plan_of(tmp_path: Path, cache: Path) -> Callable[..., Plan]:
     """Plan a definition in a folder of its own, or in a given one."""
 
     def make(definition: dict[str, Any], out: Path | None = None) -> Plan:
-        return make_plan(parse_study(definition), out or tmp_path / "runs")
+        out = out or tmp_path / "runs"
+        out.mkdir(exist_ok=True)
+        if not (out / "cache").exists():
+            (out / "cache").symlink_to(cache)
+        return make_plan(parse_study(definition), out)
 
     return make
 

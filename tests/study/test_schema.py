@@ -170,6 +170,7 @@ def test_what_a_stage_names_must_exist(tiny: Definition, mistakes: Mistakes) -> 
 
 def test_a_signal_that_no_stage_reads_is_a_mistake(tiny: Definition, mistakes: Mistakes) -> None:
     assert "no stage reads it" in matching(mistakes(tiny(signals={"acc": []})), "signals.acc")
+    assert "Did you mean 'eda'?" in matching(mistakes(tiny(clip={"edda": 3})), "clip.edda")
 
 
 def test_nothing_is_deployed_without_a_refit(tiny: Definition, mistakes: Mistakes) -> None:

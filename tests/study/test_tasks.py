@@ -149,7 +149,7 @@ def test_a_teacher_who_says_something_sets_the_controls_apart(tiny: Definition, 
 
 
 def test_scrambling_moves_knowledge_within_subjects_and_within_true_classes(tiny: Definition, plan_of: PlanOf) -> None:
-    plan = plan_of(tiny())
+    plan = plan_of(tiny(protocol={"labelled": 2}))
     *_, scrambled = [task for task in first_member(plan) if task.node.name in ("taught", "taught/scrambled")]
     run_all(first_member(plan))
     dataset = windows.load(plan.variants[0].windows)
@@ -162,6 +162,7 @@ def test_scrambling_moves_knowledge_within_subjects_and_within_true_classes(tiny
     moved = taught.logits[0].numpy()
     fold = plan.variants[0].folds[0]
     subjects, truth = dataset["subject"].to_numpy(), dataset["target"].to_numpy()
+    assert len(fold.unlabelled_subjects) == len(fold.labelled_subjects) == 2
     groups = {f"subject {code}": fold.unlabelled[subjects[fold.unlabelled] == code] for code in np.unique(subjects)}
     groups |= {f"class {code}": fold.labelled[truth[fold.labelled] == code] for code in (0, 1)}
     for group in groups.values():

@@ -173,7 +173,7 @@ def train_plainly(problem: Any, position: int) -> dict[str, Tensor]:
         seen = index[:n_labelled]
         loss = nn.functional.cross_entropy(outputs.prediction[:n_labelled], windows.target[seen], weight=weights)
         if problem.taught is not None:
-            loss = loss + plain_teaching(problem, outputs, position, index)
+            loss = loss + plain_teaching(problem, outputs, position, index, weights)
         optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), settings.clip)
@@ -183,15 +183,18 @@ def train_plainly(problem: Any, position: int) -> dict[str, Tensor]:
     return dict(network.state_dict())
 
 
-def plain_teaching(problem: Any, outputs: Any, position: int, index: Tensor) -> Tensor:
-    """Return the weighted soft target and hint of a batch by torch's own functions."""
+def plain_teaching(problem: Any, outputs: Any, position: int, index: Tensor, weights: Tensor) -> Tensor:
+    """Return the weighted soft target and hint of a batch by torch's own functions, given the class weights."""
     soft, hint = problem.losses["soft"], problem.losses["hint"]
     temperature = soft["temperature"]
+    teacher = problem.taught.logits[position, index]
     divergence = nn.functional.kl_div(
         nn.functional.log_softmax(outputs.prediction / temperature, dim=1),
-        nn.functional.softmax(problem.taught.logits[position, index] / temperature, dim=1),
-        reduction="batchmean",
-    )
+        nn.functional.softmax(teacher / temperature, dim=1),
+        reduction="none",
+    ).sum(dim=1)
+    window_weights = teacher.softmax(dim=1) @ weights
+    divergence = (divergence * window_weights).sum() / window_weights.sum()
     projected = outputs.features[f"projected.{hint['student']}"]
     distance = nn.functional.mse_loss(projected, problem.taught.features[hint["teacher"]][position, index])
     return soft["weight"] * temperature**2 * divergence + hint["weight"] * distance

@@ -132,15 +132,14 @@ def test_windows_that_no_network_can_read_are_known(dataset: Callable[..., xr.Da
 
 
 @pytest.mark.parametrize("mode", ["train", "transductive"])
-def test_normalised_values_are_limited_on_request(dataset: Callable[..., xr.Dataset], mode: str) -> None:
-    windows = dataset()
+def test_normalised_values_are_limited_on_request_by_modality(dataset: Callable[..., xr.Dataset], mode: str) -> None:
+    windows, index, training = dataset(), torch.arange(20)[None], [np.arange(1, 20)]
     windows["ecg"][0, 0] = 1e6
-    limited = WindowTensors.from_windows(windows, ["ecg"], mode=mode, clip=2.0)
-    free = WindowTensors.from_windows(windows, ["ecg"], mode=mode)
-    index, training = torch.arange(20)[None], [np.arange(1, 20)]
+    limited = WindowTensors.from_windows(windows, ["bvp", "ecg"], mode=mode, clip={"ecg": 2.0})
+    free = WindowTensors.from_windows(windows, ["bvp", "ecg"], mode=mode)
 
-    batch = limited.gather(index, limited.scalers(training))["ecg"]
+    batch, expected = (tensors.gather(index, tensors.scalers(training)) for tensors in (limited, free))
 
-    assert batch.max() == 2.0
-    expected = free.gather(index, free.scalers(training))["ecg"].clamp(-2.0, 2.0)
-    torch.testing.assert_close(batch, expected)
+    assert batch["ecg"].max() == 2.0 < expected["ecg"].max()
+    torch.testing.assert_close(batch["ecg"], expected["ecg"].clamp(-2.0, 2.0))
+    assert torch.equal(batch["bvp"], expected["bvp"])

@@ -29,7 +29,7 @@ from limbeck.recording import Corpus, LeftOut
 from limbeck.study.plan import VariantPlan
 from limbeck.study.store import Store, remove_whole, write_atomically
 from limbeck.study.tasks import REFIT, refit_fold
-from limbeck.training.scalers import Scaler, fit_scaler, normalise, too_short
+from limbeck.training.scalers import Scaler, fit_scaler, normalise
 
 __all__ = ["DeployedStudent", "load", "predict_files", "write"]
 
@@ -90,16 +90,12 @@ def _layout(variable: xr.DataArray) -> dict[str, Any]:
 
 
 def _scalers(view: xr.Dataset, plan: VariantPlan) -> dict[str, Scaler]:
-    """Return the scale of the training: of all windows, or of all calibrations for who has none; else nothing."""
-    calibration = plan.variant.calibration
-    if plan.variant.mode == "train":
-        reference = refit_fold(plan.table).labelled
-    elif calibration is not None and calibration.short == "train":
-        reference = np.flatnonzero(view["calibration"].to_numpy())
-    else:
+    """Return the scale of the training, where that is what windows are scaled by."""
+    if plan.variant.mode != "train":
         return {}
+    windows = refit_fold(plan.table).labelled
     stage = plan.stages[plan.variant.deployed].node.stage
-    return {modality: fit_scaler(view[modality].to_numpy()[reference]) for modality in stage.inputs}
+    return {modality: fit_scaler(view[modality].to_numpy()[windows]) for modality in stage.inputs}
 
 
 def _as_tensors(scalers: Mapping[str, Scaler]) -> dict[str, torch.Tensor]:
@@ -171,8 +167,11 @@ class DeployedStudent:
     def _predict_subject(self, corpus: Corpus) -> pd.DataFrame:
         """Predict the recordings of one subject, with their own channels and their own scale."""
         windows = self._cut(corpus)
-        inputs = {modality: self._input(windows, modality) for modality in self.description["inputs"]}
         kept = ~windows["calibration"].to_numpy()
+        if not kept.any():
+            seconds = self.description["calibration"]["seconds"]
+            raise DataError(f"The recording ends within {seconds:g} s, on which the student is calibrated.")
+        inputs = {modality: self._input(windows, modality) for modality in self.description["inputs"]}
         for modality in self.description["inputs"]:
             kept &= windows[f"{modality}_present"].to_numpy()
         if not kept.any():
@@ -193,15 +192,7 @@ class DeployedStudent:
         )
         corpus.leave_out(*(LeftOut(**entry) for entry in json.loads(windows.attrs["left_out"])))
         channels = {modality: layout["channels"] for modality, layout in self.description["inputs"].items()}
-        view = windows_room.view(windows, channels)
-        if calibration is not None:
-            view = view.assign_attrs(calibration_asked=calibration["seconds"])
-            if too_short(view) and not self.scalers:
-                raise DataError(
-                    f"{corpus.subjects[0]} has less than half of the {calibration['seconds']:g} s that the student is "
-                    "calibrated on."
-                )
-        return view
+        return windows_room.view(windows, channels)
 
     def _input(self, windows: xr.Dataset, modality: str) -> np.ndarray:
         """Return one modality as the network reads it, or say how the recording differs from the training."""
@@ -215,11 +206,9 @@ class DeployedStudent:
                 + "; ".join(f"{key} {found.get(key)} instead of {layout[key]}" for key in differing)
                 + ". Record with the same channels and rate, or put a resample step into the study."
             )
-        if self.scalers and (self.description["normalise"] == "train" or too_short(windows)):
-            scaled = self.scalers[modality](variable.to_numpy())
-        else:
-            scaled = normalise(windows, modality, self.description["normalise"])
-        clip = self.description["clip"]
+        values, mode = variable.to_numpy(), self.description["normalise"]
+        scaled = self.scalers[modality](values) if mode == "train" else normalise(windows, modality, mode)
+        clip = self.description["clip"].get(modality)
         if clip is not None:
             scaled = np.clip(scaled, -clip, clip)
         return np.nan_to_num(scaled) if "features" in layout else scaled
@@ -269,7 +258,7 @@ def load(folder: str | Path) -> DeployedStudent:
     try:
         scalers = {
             modality: Scaler(parts[f"{modality}.mean"].numpy(), parts[f"{modality}.std"].numpy())
-            for modality in (description["inputs"] if parts else ())
+            for modality in (description["inputs"] if description["normalise"] == "train" else ())
         }
     except KeyError as error:
         raise LimbeckError(f"{found[0] / 'scaler.safetensors'} lacks {error}; expected what a run wrote.") from error

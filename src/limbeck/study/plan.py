@@ -478,7 +478,7 @@ def _key(
         "start": stages[node.start].key if node.start else None,
         "windows": windows_key,
         "mode": variant.mode,
-        "clip": variant.clip,
+        "clip": {modality: limit for modality, limit in variant.clip.items() if modality in node.stage.inputs},
         "short": variant.calibration.short if variant.calibration else None,
         "folds": _digest_of_folds(folds),
         "crossfit_seed": variant.protocol.seed,
@@ -559,7 +559,14 @@ class _Timer:
     def _time(self, node: Node) -> tuple[str, int, float]:
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
-        timed = [(self._seconds(node, backend, size), backend, size) for backend, size in self._candidates()]
+        timed = []
+        for backend, size in self._candidates():
+            try:
+                timed.append((self._seconds(node, backend, size), backend, size))
+            except DataError:
+                # A recurrent layer cannot be stacked, and the ensemble says so; what cannot be looped cannot be trained.
+                if backend == "looped" or self.variant.engine.backend == "stacked":
+                    raise
         torch.set_num_threads(threads)
         seconds, backend, size = min(timed)
         count = len(self.members)

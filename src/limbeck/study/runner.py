@@ -142,7 +142,7 @@ def run_study(
         if variant.variant.refit is not None:
             deploy.write(variant, plan.store, folder / "deployed" / (_slug(variant.label) or "student"))
     say("gathering predictions")
-    predictions = gather_predictions(plan)
+    predictions = gather_predictions(plan, jobs)
     history = gather_history(plan)
     write_atomically(folder / "predictions.parquet", lambda p: predictions.to_parquet(p, index=False))
     write_atomically(folder / "history.parquet", lambda p: history.to_parquet(p, index=False))
@@ -247,9 +247,9 @@ def _refit(plan: VariantPlan, store: Store) -> Iterable[str]:
 # ---- gathering --------------------------------------------------------------------------------------------------
 
 
-def gather_predictions(plan: Plan) -> pd.DataFrame:
+def gather_predictions(plan: Plan, jobs: int = 1) -> pd.DataFrame:
     """Return the test predictions of every arm, the baselines and the clock, as one long table."""
-    frames = []
+    frames = _baselines(plan, jobs)
     for variant in plan.variants:
         columns = _window_columns(variant)
         classes = list(variant.dataset["target"].attrs.get("classes", []))
@@ -261,15 +261,34 @@ def gather_predictions(plan: Plan) -> pd.DataFrame:
                     )
                     for group in range(len(planned.groups))
                 ]
-        frames.append(
-            baselines(
-                variant.table, variant.folds, classes=classes, seed=variant.variant.protocol.seed, variant=variant.label
-            )
-        )
     table = pd.concat(frames, ignore_index=True)
     for column in ("variant", "arm", "subject", "session", "trial", "condition"):
         table[column] = table[column].astype(str).astype("category")
     return table
+
+
+def _baselines(plan: Plan, jobs: int) -> list[pd.DataFrame]:
+    """Return the predictions of baselines and clock; a forest per fold is worth sharing out among processes."""
+    import joblib
+
+    # All repetitions of a fold go to one process: those that are alike are fitted once.
+    shares = [
+        (variant, [fold for fold in variant.folds if fold.fold % jobs == share])
+        for variant in plan.variants
+        for share in range(jobs)
+    ]
+    frames: list[pd.DataFrame] = joblib.Parallel(n_jobs=jobs)(
+        joblib.delayed(baselines)(
+            variant.table,
+            folds,
+            classes=list(variant.dataset["target"].attrs.get("classes", [])),
+            seed=variant.variant.protocol.seed,
+            variant=variant.label,
+        )
+        for variant, folds in shares
+        if folds
+    )
+    return frames
 
 
 def _window_columns(variant: VariantPlan) -> pd.DataFrame:

@@ -672,6 +672,11 @@ def _reference_mistakes(definition: Mapping[str, Any]) -> list[str]:
             mistakes += _unknown_references(name, raw, stages, signals)
             mistakes += _teaching_mistakes(name, _valid(Stage, raw))
     mistakes += _unused_signals(stages, signals)
+    mistakes += [
+        f"clip.{modality}: '{modality}' is not under signals.{did_you_mean(str(modality), signals)}"
+        for modality in _mapping(definition, "clip")
+        if modality not in signals
+    ]
     mistakes += _cycle_mistakes(stages)
     comparisons = definition.get("compare")
     for position, raw in enumerate(comparisons if isinstance(comparisons, list) else []):
