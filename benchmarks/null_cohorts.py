@@ -1,7 +1,7 @@
 """Print the p-values of taught against alone on cohorts where there is nothing to be taught, end to end.
 
-Each seed is another cohort, another draw of initialisation, batches and folds. A sound road from recordings to a verdict
-gives p-values that look uniform: about 5 in 100 below 0.05.
+Each seed is another cohort, another draw of initialisation, batches and folds. A sound road from recordings to a
+verdict gives p-values that look uniform: about 5 in 100 below 0.05.
 
 Usage: python benchmarks/null_cohorts.py [--seeds 20] [--jobs 2] [--out runs]
 """

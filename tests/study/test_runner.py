@@ -271,7 +271,9 @@ def test_a_killed_run_goes_on_where_it_stopped_and_ends_in_the_same_predictions(
 def start_run(file: Path, out: Path, jobs: int) -> subprocess.Popen[bytes]:
     code = "import sys, limbeck; limbeck.run(sys.argv[1], out=sys.argv[2], jobs=int(sys.argv[3]))"
     command = [sys.executable, "-c", code, str(file), str(out), str(jobs)]
-    return subprocess.Popen(command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    environment = {**os.environ, "JOBLIB_TEMP_FOLDER": str(out.parent)}
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    return subprocess.Popen(command, start_new_session=True, env=environment, **quiet)
 
 
 def wait_for(condition: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:

@@ -564,7 +564,7 @@ class _Timer:
             try:
                 timed.append((self._seconds(node, backend, size), backend, size))
             except DataError:
-                # A recurrent layer cannot be stacked, and the ensemble says so; what cannot be looped cannot be trained.
+                # The ensemble refuses to stack a recurrent layer; what cannot even be looped cannot be trained.
                 if backend == "looped" or self.variant.engine.backend == "stacked":
                     raise
         torch.set_num_threads(threads)
