@@ -486,6 +486,21 @@ def test_describe_gives_terms_options_and_how_to_fetch() -> None:
         assert part in result.stdout
 
 
+def test_describe_of_the_simulated_cohort_states_regime_and_ceilings_of_every_preset() -> None:
+    from limbeck.datasets.simulated import PRESETS, ceiling
+
+    result = invoke("datasets", "describe", "simulated")
+    assert result.exit_code == 0
+    told = " ".join(result.stdout.split())
+    for preset, described in PRESETS.items():
+        part = told[told.index(f"{preset} {described['regime']}") :]
+        for view in ("teacher", "student"):
+            modalities = described["protocol"][view]
+            best = ceiling(modalities, preset=preset)
+            assert f"ceiling of the {view}, {' + '.join(modalities)}: {best:.3f}" in part
+    assert "eda + eeg: 0.500" in told  # nothing tells anything in no_signal
+
+
 @pytest.mark.parametrize("arguments", [("datasets", "describe", "eegmet"), ("datasets", "fetch", "eegmet")])
 def test_a_misspelt_data_set_is_answered_with_the_nearest(arguments: tuple[str, ...]) -> None:
     result = invoke(*arguments)

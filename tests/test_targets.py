@@ -22,7 +22,7 @@ def mistakes(definition) -> str:
 def test_events_are_the_segments_coded_in_the_order_of_the_classes():
     target = Target.parse({"name": "stress", "events": {"rest": "rest", "stress": ["stroop", "interview"]}})
     events = [Event("interview", 60, 90), Event("rest", 0, 20), Event("lunch", 20, 30), Event("stroop", 30, 60)]
-    assert target.segments(recording(events)) == [
+    assert target.labelled(recording(events)).segments == [
         Segment(0, 20, "rest", 0),
         Segment(30, 60, "stroop", 1),
         Segment(60, 90, "interview", 1),
@@ -32,17 +32,40 @@ def test_events_are_the_segments_coded_in_the_order_of_the_classes():
     np.testing.assert_array_equal(values, [0, 1, 1])
 
 
-def test_events_that_overlap_are_refused_by_name():
+def test_events_of_different_classes_that_overlap_are_not_used_and_named_and_the_others_are():
     target = Target("x", events={"a": ("a",), "b": ("b",)})
-    with pytest.raises(DataError, match=r"a \(0 to 20 s\) and b \(19 to 30 s\) overlap"):
-        target.segments(recording([Event("a", 0, 20), Event("b", 19, 30)]))
+    events = [Event("a", 0, 20), Event("b", 19, 30), Event("a", 30, 50), Event("b", 40, 40), Event("b", 50, 60)]
+    found = target.labelled(recording(events))
+    assert found.segments == [Segment(30, 50, "a", 0), Segment(50, 60, "b", 1)]
+    assert found.contradictory == (Event("a", 0, 20), Event("b", 19, 30))
+    (note,) = found.notes
+    assert "a (0 to 20 s) and b (19 to 30 s) overlap and belong to different classes" in note
+
+
+def test_many_contradictions_are_counted():
+    target = Target("x", events={"a": ("a",), "b": ("b",)})
+    events = [Event(name, 10 * k, 10 * k + 11) for k, name in enumerate("ababab")]
+    found = target.labelled(recording(events))
+    assert found.segments == []
+    assert len(found.notes) == 4
+    assert "2 more pairs" in found.notes[-1]
+
+
+def test_events_of_one_class_that_overlap_share_their_time():
+    target = Target("x", events={"rest": ("rest", "quiet"), "task": ("task",)})
+    events = [Event("rest", 0, 20), Event("rest", 10, 30), Event("quiet", 25, 40), Event("quiet", 5, 8)]
+    found = target.labelled(recording([*events, Event("task", 40, 60)]))
+    assert found.segments == [Segment(0, 30, "rest", 0), Segment(30, 40, "quiet", 0), Segment(40, 60, "task", 1)]
+    assert found.contradictory == ()
+    assert found.notes == ("3 of 5 events overlap others of their class; the time shared counts once",)
+    assert target.labelled(recording(events[:1])).notes == ()
 
 
 def test_ratings_and_traces_use_the_whole_recording_or_the_events_named():
     events = [Event("film", 10, 90), Event("rest", 0, 10)]
-    assert Target("v", ratings="valence", threshold=5).segments(recording(events)) == [Segment(0, 100, "")]
+    assert Target("v", ratings="valence", threshold=5).labelled(recording(events)).segments == [Segment(0, 100, "")]
     target = Target("v", ratings="valence", threshold=5, within="film")
-    assert target.segments(recording(events)) == [Segment(10, 90, "film")]
+    assert target.labelled(recording(events)).segments == [Segment(10, 90, "film")]
 
 
 def test_a_rating_is_the_value_of_every_window_and_splits_above_the_threshold():

@@ -398,6 +398,22 @@ def describe(name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
     }
     _print_facts({key: value for key, value in facts.items() if value})
     _print_entry(name, datasets.DATASETS, "data.options")
+    if info.access == "simulated":
+        _print_presets()
+
+
+def _print_presets() -> None:
+    """Print what the ready cohorts are and the best score that any model could reach there, by view."""
+    from limbeck.datasets.simulated import PRESETS, ceiling
+
+    typer.echo("\nPresets (data.options.preset), with the best balanced accuracy that any model of a trial can reach:")
+    for preset, described in PRESETS.items():
+        typer.echo(f"\n{preset}")
+        typer.echo(textwrap.fill(described["regime"], 100, initial_indent="  ", subsequent_indent="  "))
+        for view in ("teacher", "student"):
+            modalities = described["protocol"][view]
+            best = ceiling(modalities, preset=preset)
+            typer.echo(f"  ceiling of the {view}, {' + '.join(modalities)}: {best:.3f}")
 
 
 @datasets_app.command()

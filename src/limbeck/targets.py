@@ -9,17 +9,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from limbeck.errors import DataError, StudyError, did_you_mean
-from limbeck.recording import Recording
+from limbeck.recording import Event, Recording
 
-__all__ = ["Segment", "Target", "missing_events"]
+__all__ = ["Labelled", "Segment", "Target", "joined", "missing_events"]
 
 SUBJECT_THRESHOLDS = ("subject_mean", "subject_median")
+
+_SLACK = 1e-6  # seconds by which rounding may make neighbours overlap
+_SHOWN = 3  # contradictions that a note names
 
 
 class Segment(NamedTuple):
@@ -39,6 +41,24 @@ class Segment(NamedTuple):
     end: float
     condition: str
     code: int = -1
+
+
+class Labelled(NamedTuple):
+    """What the events of a recording say about where windows are cut.
+
+    Parameters
+    ----------
+    segments : list of Segment
+        By start; they do not overlap.
+    contradictory : tuple of Event
+        Events that overlap one of another class; no segment comes from them.
+    notes : tuple of str
+        What was not taken as it stands, and why.
+    """
+
+    segments: list[Segment]
+    contradictory: tuple[Event, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -148,8 +168,12 @@ class Target:
         """Events inside which windows are cut; empty when it is the whole recording."""
         return tuple(event for events in self.events.values() for event in events) or self.within
 
-    def segments(self, recording: Recording) -> list[Segment]:
-        """Return the stretches from which windows are cut, by start.
+    def labelled(self, recording: Recording) -> Labelled:
+        """Return the stretches from which windows are cut.
+
+        Where events of one class overlap, the time that they share is used once: those of one name become one segment,
+        of two names the later one begins where the earlier one ends. Where events of different classes overlap, what
+        the subject did is not known, and none of them is used.
 
         Parameters
         ----------
@@ -157,27 +181,34 @@ class Target:
 
         Returns
         -------
-        list of Segment
-
-        Raises
-        ------
-        DataError
-            Two of them overlap, so that a window could have two targets or be cut twice.
+        Labelled
         """
+        if not self.event_names:
+            return Labelled([Segment(0.0, recording.duration, "")])
         codes = {event: code for code, events in enumerate(self.events.values()) for event in events}
-        if self.event_names:
-            named = [event for event in recording.events if event.name in self.event_names]
-            found = [Segment(event.start, event.end, event.name, codes.get(event.name, -1)) for event in named]
-        else:
-            found = [Segment(0.0, recording.duration, "")]
-        found.sort()
-        for earlier, later in pairwise(found):
-            if later.start < earlier.end - 1e-6:
-                raise DataError(
-                    f"The events {earlier.condition} ({earlier.start:g} to {earlier.end:g} s) and {later.condition} "
-                    f"({later.start:g} to {later.end:g} s) overlap; windows need events that do not."
-                )
-        return found
+        events = sorted(
+            (event for event in recording.events if event.name in self.event_names and event.end > event.start),
+            key=lambda event: (event.start, event.end),
+        )
+        clashes = _clashes(events, np.array([codes.get(event.name, -1) for event in events]))
+        refused = {index for pair in clashes for index in pair}
+        notes = [
+            f"the events {_span(events[i])} and {_span(events[j])} overlap and belong to different classes; "
+            "neither is used"
+            for i, j in clashes[:_SHOWN]
+        ]
+        if len(clashes) > _SHOWN:
+            notes.append(f"{len(clashes) - _SHOWN} more pairs of events of different classes overlap; none is used")
+        found = [
+            Segment(event.start, event.end, event.name, codes.get(event.name, -1))
+            for index, event in enumerate(events)
+            if index not in refused
+        ]
+        ends = np.maximum.accumulate([segment.end for segment in found]) if found else np.empty(0)
+        shared = sum(later.start < end - _SLACK for later, end in zip(found[1:], ends, strict=False))
+        if shared:
+            notes.append(f"{shared} of {len(events)} events overlap others of their class; the time shared counts once")
+        return Labelled(joined(found), tuple(events[index] for index in sorted(refused)), tuple(notes))
 
     def values(self, recording: Recording, codes: np.ndarray, starts: np.ndarray, length: float) -> np.ndarray:
         """Return what the annotations say about windows, before thresholds that need a subject's other recordings.
@@ -220,6 +251,43 @@ class Target:
         if self.threshold == "subject_median":
             return float(np.nanmedian(ratings))
         return float(self.threshold if self.threshold is not None else math.nan)
+
+
+def joined(segments: Sequence[Segment]) -> list[Segment]:
+    """Return segments of one class by start, without overlaps.
+
+    Parameters
+    ----------
+    segments : sequence of Segment
+
+    Returns
+    -------
+    list of Segment
+        Covering the same time: overlapping ones of one condition are one; of two, the later one begins where the
+        earlier one ends.
+    """
+    apart: list[Segment] = []
+    for segment in sorted(segments):
+        last = apart[-1] if apart else None
+        if last is None or segment.start >= last.end - _SLACK:
+            apart.append(segment)
+        elif segment.condition == last.condition:
+            apart[-1] = last._replace(end=max(last.end, segment.end))
+        elif segment.end > last.end:
+            apart.append(segment._replace(start=last.end))
+    return apart
+
+
+def _clashes(events: Sequence[Event], codes: np.ndarray) -> list[tuple[int, int]]:
+    """Return the pairs of events, by start, that overlap though their codes differ."""
+    starts, ends = (np.array([getattr(event, edge) for event in events], dtype=np.float64) for edge in ("start", "end"))
+    overlap = np.triu(starts[np.newaxis] < ends[:, np.newaxis] - _SLACK, k=1)
+    differ = codes[np.newaxis] != codes[:, np.newaxis]
+    return [(int(i), int(j)) for i, j in np.argwhere(overlap & differ)]
+
+
+def _span(event: Event) -> str:
+    return f"{event.name} ({event.start:g} to {event.end:g} s)"
 
 
 def missing_events(wanted: Sequence[str], found: Sequence[str]) -> Iterator[str]:

@@ -356,7 +356,35 @@ def test_labels_without_their_columns_are_left_out_as_a_whole(tmp_path: Path, wr
     (tmp_path / "labels.csv").write_text("who;from;to\nP01;5;20\n")
     corpus = load("e4", tmp_path)
     assert len(corpus) == 1
-    assert "expected ['end', 'label', 'start', 'subject']" in corpus.left_out[0].why
+    assert "expected subject, start, end, label among them" in corpus.left_out[0].why
+
+
+def test_labels_outside_the_session_are_named_with_their_row(tmp_path: Path, write_e4: Write) -> None:
+    write_e4(tmp_path / "P01", 60)
+    rows = ("P01,5,20,calm", "P01,1600000030,1600000040,pain", "P01,40,90,pain", "P01,20,60.5,calm", 'P01,"1,2,pain')
+    (tmp_path / "labels.csv").write_text("\n".join(["subject,start,end,label", *rows, "P01,50,55,pain"]))
+    corpus = load("e4", tmp_path)
+    (recording,) = corpus
+    assert recording.events == (
+        Event("calm", 5, 20),
+        Event("pain", 40, 60),
+        Event("calm", 20, 60),
+        Event("pain", 50, 55),
+    )
+    notes = {entry.what.rpartition("/")[2]: entry.why for entry in corpus.left_out}
+    assert set(notes) == {"labels.csv, row 3", "labels.csv, row 4", "labels.csv, row 6"}
+    assert "1600000030 to 1600000040 s lies outside the session of 60 s (unix time?)" in notes["labels.csv, row 3"]
+    assert "pain from 40 to 90 s goes beyond the session of 60 s" in notes["labels.csv, row 4"]
+
+
+def test_a_sensor_cut_at_the_end_of_a_row_is_noted(tmp_path: Path, write_e4: Write, e4_files: Callable) -> None:
+    short = {"EDA.csv": e4_files(100)["EDA.csv"], "TEMP.csv": e4_files(195)["TEMP.csv"]}
+    write_e4(tmp_path / "P01", 200, replace=short)
+    corpus = load("e4", tmp_path)
+    list(corpus)
+    (note,) = corpus.left_out
+    assert note.what.endswith("EDA.csv")
+    assert "eda stops at 100 s of 200 s" in note.why
 
 
 def test_one_bad_session_is_left_out_with_its_reason_and_the_rest_is_read(tmp_path: Path, write_e4: Write) -> None:

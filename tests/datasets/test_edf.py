@@ -126,11 +126,26 @@ def test_a_file_that_may_have_gaps_is_read_if_it_has_none_and_refused_if_it_has(
                 edf.read_recording(path, subject="a")
 
 
-def test_an_unknown_or_too_small_number_of_records_is_taken_from_the_file(tmp_path: Path, make_edf: Make) -> None:
+def test_an_unknown_number_of_records_is_taken_from_the_file(tmp_path: Path, make_edf: Make) -> None:
     channel = {"label": "Cz", "digital": np.arange(400), "samples": 100}
-    for stated in (-1, 0, 2):
-        recording = edf.read_recording(put(tmp_path, make_edf([channel], stated_records=stated)), subject="a")
-        assert recording.duration == 4.0
+    whole = make_edf([channel], stated_records=-1)
+    recording = edf.read_recording(put(tmp_path, whole), subject="a")
+    assert (recording.duration, recording.notes) == (4.0, ())
+    cut = edf.read_recording(put(tmp_path, whole[:-50]), subject="a")
+    assert cut.duration == 3.0
+    assert "holds 3.75 records, 3 are read" in cut.notes[0].why
+
+
+def test_what_lies_behind_the_records_that_the_header_states_is_not_read_but_noted(
+    tmp_path: Path, make_edf: Make
+) -> None:
+    channel = {"label": "Cz", "digital": np.arange(400), "samples": 100}
+    recording = edf.read_recording(put(tmp_path, make_edf([channel], stated_records=3)), subject="a")
+    assert recording.signals["eeg"].data.shape == (1, 300)
+    (note,) = recording.notes
+    assert "holds 4 records, 3 are read" in note.why
+    with pytest.raises(ReadError, match=r"'number of records': found 0, where the file holds 4.*write -1"):
+        edf.read_recording(put(tmp_path, make_edf([channel], stated_records=0)), subject="a")
 
 
 def patch(content: bytes, place: int, text: bytes) -> bytes:

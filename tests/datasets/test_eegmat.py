@@ -78,9 +78,21 @@ def test_the_table_is_not_needed_and_its_bad_fields_are_named(root: Path) -> Non
     assert corpus.left_out[0].what.endswith("subject-info.csv, row 2, Age")
     assert corpus.left_out[0].why == "found 'old'; expected a number"
     table.write_text("a;b\n")
-    assert "expected Subject" in load("eegmat", root).left_out[0].why
+    assert "expected subject among them" in load("eegmat", root).left_out[0].why
     table.unlink()
     assert load("eegmat", root).left_out == []
+
+
+def test_a_quote_that_is_never_closed_costs_its_row_and_prints_no_more_than_that(root: Path) -> None:
+    row = f'Subject00,"21{"1" * 500},F,2011,9.7,0'
+    (root / "subject-info.csv").write_text(f"{INFO}{row}\nSubject01,18,F,2011,29.35,1\n")
+    corpus = load("eegmat", root)
+    ratings = [dict(recording.ratings) for recording in corpus]
+    assert ratings[0] == {}
+    assert ratings[2] == {"age": 18.0, "subtractions": 29.35, "quality": 1.0}
+    (entry,) = corpus.left_out
+    assert entry.what.endswith("row 2, Age")
+    assert len(entry.why) < 120
 
 
 def test_a_missing_recording_is_left_out_and_its_partner_read(root: Path) -> None:
@@ -132,6 +144,18 @@ def test_hidden_files_one_extra_folder_and_links(root: Path, tmp_path: Path) -> 
     corpus = load("eegmat", root)
     assert len(corpus) == 3
     assert "link" in corpus.left_out[0].why
+
+
+def test_a_corpus_that_is_all_links_is_told_once_where_it_really_lies(root: Path, tmp_path: Path) -> None:
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    for file in root.glob("*.edf"):
+        (linked / file.name).symlink_to(file)
+    corpus = load("eegmat", linked)
+    assert len(corpus) == 0
+    (entry,) = corpus.left_out
+    assert entry.what == f"{linked / 'Subject00_1.edf'} and 3 more"
+    assert f"pass the real folder ({root.resolve()})" in entry.why
 
 
 def test_subjects_can_be_chosen(root: Path) -> None:

@@ -256,6 +256,20 @@ def test_links_out_of_the_corpus_are_left_out(corpus: Callable[..., Path], tmp_p
     assert "link" in listed.left_out[0].why
 
 
+def test_a_linked_folder_of_subjects_is_told_once_with_the_real_one(
+    corpus: Callable[..., Path], tmp_path: Path
+) -> None:
+    root = corpus(dict.fromkeys((2, 7, 30), flat(TASKS)))
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "Raw_data").symlink_to(root / "Raw_data")
+    listed = load("stress-predict", home)
+    links = [entry for entry in listed.left_out if "link" in entry.why and "Raw_data" in entry.what]
+    assert len(listed) == 0
+    assert [entry.what for entry in links] == [f"{home / 'Raw_data' / 'S02'} and 2 more"]
+    assert f"pass the real folder ({(root / 'Raw_data').resolve()})" in links[0].why
+
+
 def test_sources_carry_the_labels_and_change_with_them(corpus: Callable[..., Path]) -> None:
     (source,) = load("stress-predict", corpus({2: flat(TASKS)}, {2: TASKS})).sources
     assert spans(pickle.loads(pickle.dumps(source)).read()) == SCHEDULE

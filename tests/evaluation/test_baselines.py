@@ -59,6 +59,14 @@ def test_rows_cover_every_test_window_and_can_be_judged(rng: np.random.Generator
     (judgement,) = judge(rows, {}, classes=CLASSES, resamples=200)
     assert judgement.arms[MAJORITY].scores["balanced_accuracy"].estimate == pytest.approx(0.5)
     assert judgement.variant == "labelled=3"
+    assert "segment" not in rows
+
+
+def test_rows_carry_the_segment_of_their_window_where_it_is_known(rng: np.random.Generator) -> None:
+    table = window_table(rng, one_schedule=True)
+    table = table.assign(segment=(table["start"] > 200).astype(np.int32))
+    rows = baselines(table, leave_one_out(table), classes=CLASSES)
+    assert (rows["segment"].to_numpy() == table["segment"].to_numpy()[rows["window"]]).all()
 
 
 def test_the_clock_wins_where_all_follow_one_schedule_and_knows_nothing_elsewhere(rng: np.random.Generator) -> None:

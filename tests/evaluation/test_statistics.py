@@ -133,10 +133,11 @@ def test_sign_flips_show_the_smallest_gain_four_times_in_five(rng: np.random.Gen
     assert np.mean(shown) == pytest.approx(0.8, abs=0.04)
 
 
-def test_too_few_subjects_can_show_no_gain_and_equal_arms_any() -> None:
+def test_too_few_subjects_can_show_no_gain_and_equal_differences_tell_none() -> None:
     assert statistics.smallest_detectable_gain(np.array([0.1, 0.2, 0.0, 0.3, 0.1])) == np.inf
     assert statistics.smallest_detectable_gain(np.arange(7.0), alpha=0.05 / 6) == np.inf
-    assert statistics.smallest_detectable_gain(np.zeros(10)) == 0.0
+    assert np.isnan(statistics.smallest_detectable_gain(np.zeros(20)))
+    assert np.isnan(statistics.smallest_detectable_gain(np.full(20, 0.1)))
 
 
 def test_bayesian_test_tells_better_worse_and_equivalent_apart(rng: np.random.Generator) -> None:

@@ -149,9 +149,52 @@ def test_coverage_tells_arms_on_other_windows_apart(predictions: pd.DataFrame) -
     assert combinations["window"][~seen["alone"]].tolist() == [7]
 
 
-def test_subjects_that_lack_a_class_are_named() -> None:
-    table = pd.DataFrame({"subject": ["S1", "S1", "S2", "S2"], "truth": [0, 1, 1, 1]})
-    assert tables.subjects_lacking_classes(table, 2) == {"S2": [0]}
+def test_samples_of_each_class_are_counted_once_however_often_they_were_predicted() -> None:
+    table = pd.DataFrame(
+        {"subject": ["S10", "S10", "S2", "S2", "S2"], "window": [0, 1, 2, 3, 3], "truth": [0, 1, 1, 1, 1]}
+    )
+    counts = tables.class_counts(pd.concat([table.assign(arm="a"), table.assign(arm="b")]), 3)
+    assert counts.index.tolist() == ["S2", "S10"]
+    assert counts.to_numpy().tolist() == [[0, 2, 0], [1, 1, 0]]
+
+
+def test_a_subject_with_one_class_has_no_score_and_still_counts_when_pooled(predictions: pd.DataFrame) -> None:
+    one_class = predictions["subject"] == "S1"
+    changed = predictions.assign(truth=predictions["truth"].where(~one_class, 2))
+    scores = tables.subject_scores(changed, n_classes=3)
+    lost = scores.index.get_level_values("subject") == "S1"
+    assert scores[lost].isna().all(axis=None)
+    assert scores[~lost].notna().all(axis=None)
+    assert tables.pooled_scores(changed, n_classes=3).notna().all(axis=None)
+
+
+def test_segments_of_one_name_are_trials_of_their_own(predictions: pd.DataFrame) -> None:
+    keys = ["variant", "arm", "subject", "trial", "repetition", "seed"]
+    split = predictions.assign(segment=predictions["window"] % 3, truth=1, condition="task")
+    trials = tables.to_trials(split)
+    assert len(trials) == len(predictions)
+    assert (trials["condition"] == "task").all()
+    merged = tables.to_trials(split.drop(columns="segment"))
+    assert len(merged) == len(predictions.groupby(keys))
+    partly = split.assign(segment=split["segment"].where(split["arm"] == "taught"))
+    assert len(tables.to_trials(partly)) == len(merged)
+
+
+def test_a_target_that_differs_in_no_subject_is_refused_with_what_they_hold() -> None:
+    windows = pd.DataFrame({"subject": ["S1", "S1", "S2"], "target": [0, 0, 1], "calibration": False})
+    with pytest.raises(DataError, match=r"2 subjects has windows of one class only: S1 \(rest\), S2 \(task\)"):
+        tables.check_target(windows, classes=("rest", "task"))
+    other = pd.DataFrame({"subject": ["S1"], "target": [1], "calibration": True})
+    with pytest.raises(DataError, match="one class only"):  # the calibration stretch is never tested
+        tables.check_target(pd.concat([windows, other]), classes=("rest", "task"))
+    tables.check_target(pd.concat([windows, other.assign(calibration=False)]), classes=("rest", "task"))
+
+
+def test_a_constant_trace_is_refused_unless_its_error_is_what_counts() -> None:
+    windows = pd.DataFrame({"subject": ["S1", "S1", "S2"], "target": [0.25, 0.25, 1.0]})
+    with pytest.raises(DataError, match=r"one value of the trace only: S1 \(0.25\)"):
+        tables.check_target(windows, metric="ccc")
+    tables.check_target(windows, metric="rmse")
 
 
 def test_names_sort_with_their_numbers_as_numbers() -> None:

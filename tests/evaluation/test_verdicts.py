@@ -125,9 +125,9 @@ def test_without_a_gain_the_smallest_gain_is_said() -> None:
     verdict = one(simulate(LEVELS | {"taught": 0.65})).verdicts[0]
     assert not verdict.claim
     assert verdict.sentence.startswith("No evidence that teaching helped")
-    assert f"the smallest gain these 22 subjects could show is {100 * verdict.smallest_gain:.1f} points" in (
-        verdict.sentence
-    )
+    amount = f"{100 * verdict.smallest_gain:.1f} points"
+    assert f"the smallest gain over alone that these 22 subjects could show at 0.05 is {amount}" in verdict.sentence
+    assert "the claim also asks for the controls" in verdict.sentence
 
 
 def test_a_loss_is_said() -> None:
@@ -140,8 +140,19 @@ def test_without_both_controls_nothing_is_claimed() -> None:
     missing = replace(COMPARISON, credit={"own_input": "taught/own_input"})
     verdict = one(simulate(LEVELS), missing).verdicts[0]
     assert not verdict.claim
-    assert verdict.p_claim_holm == 1.0
-    assert "scrambled were not run" in verdict.sentence
+    assert not verdict.claimable
+    assert np.isnan(verdict.p_claim_holm)
+    assert "credit control scrambled was not run" in verdict.sentence
+
+
+def test_what_cannot_be_claimed_is_not_counted_among_the_claims() -> None:
+    predictions = pd.concat([simulate(LEVELS | {"other": 0.7}, variant=v, seed=n) for n, v in enumerate("ab")])
+    bare = replace(COMPARISON, taught="other", credit={})
+    judgements = judge(predictions, {v: [COMPARISON, bare] for v in "ab"}, resamples=200)
+    verdicts = [verdict for judgement in judgements for verdict in judgement.verdicts]
+    assert [verdict.claimable for verdict in verdicts] == [True, False, True, False]
+    assert {verdict.n_claims for verdict in verdicts} == {2}
+    assert {verdict.level for verdict in verdicts} == {0.025}
 
 
 def test_claims_are_corrected_over_all_variants_and_comparisons() -> None:
@@ -248,6 +259,25 @@ def test_the_clock_and_the_dummy_are_warned_of_when_they_win() -> None:
     assert quiet == ()
 
 
+def test_a_clock_that_is_ahead_by_chance_is_not_warned_of() -> None:
+    arms = ["alone", "taught", "confound/clock", "baseline/majority"]
+    variants = [simulate(dict.fromkeys(arms, 0.5), seed=seed, variant=str(seed)) for seed in range(10)]
+    judgements = judge(pd.concat(variants), {}, classes=("rest", "task"), resamples=500)
+    ahead = [j.per_subject.mean()[["confound/clock", "baseline/majority"]].max() for j in judgements]
+    behind = [j.per_subject.mean()[["alone", "taught"]].min() for j in judgements]
+    assert sum(first > second for first, second in zip(ahead, behind, strict=True)) >= 5  # means alone would warn
+    assert sum(bool(judgement.warnings) for judgement in judgements) <= 1
+
+
+def test_a_clock_above_the_arms_that_knows_no_schedule_is_not_warned_of() -> None:
+    levels = dict.fromkeys(LEVELS, 0.35) | {"confound/clock": 0.5}
+    predictions = simulate(levels)
+    constant = predictions[predictions["arm"] == "alone"].assign(arm="baseline/majority", prediction=0)
+    warnings = one(pd.concat([predictions, constant])).warnings
+    assert not any("clock" in warning for warning in warnings)
+    assert any(warning.startswith("Alone scores") for warning in warnings)
+
+
 def test_too_few_subjects_for_any_claim_are_warned_of() -> None:
     judgement = one(simulate(LEVELS, n_subjects=5))
     assert any("With 5 subjects the sign-flip test cannot give a p-value below 0.0625" in w for w in judgement.warnings)
@@ -258,13 +288,40 @@ def test_too_few_subjects_for_any_claim_are_warned_of() -> None:
     assert any("Holm over 6 claims makes 0.0938" in w for w in judgements[0].warnings)
 
 
-def test_subjects_that_lack_a_class_are_warned_of_and_left_out_where_undefined() -> None:
+@pytest.mark.parametrize("metric", ["balanced_accuracy", "accuracy", "auc"])
+def test_subjects_with_one_class_are_left_out_and_named(metric: str) -> None:
     predictions = simulate(LEVELS)
-    predictions = predictions[~((predictions["subject"] == "S3") & (predictions["truth"] == 1))]
-    assert any("S3 (no task)" in w for w in one(predictions).warnings)
-    judgement = one(predictions, metric="auc")
+    judgement = one(predictions[~((predictions["subject"] == "S3") & (predictions["truth"] == 1))], metric=metric)
+    assert any("S3 (only rest)" in w for w in judgement.warnings)
+    assert judgement.per_subject.loc["S3"].isna().all()
     assert judgement.verdicts[0].differences[0].n_subjects == 21
     assert any("1 of 22 subjects" in w for w in judgement.warnings)
+
+
+def test_a_shift_of_the_threshold_gains_nothing_where_subjects_have_one_class() -> None:
+    predictions = simulate(dict.fromkeys(LEVELS, 0.5), n_subjects=24)
+    number = predictions["subject"].str[1:].astype(int)
+    predictions = predictions[(number < 8) | (predictions["truth"] == 1)]  # two thirds show nothing but the task
+    shifted = predictions["arm"].eq("taught").to_numpy()
+    predictions.loc[shifted, "prediction"] = 1
+    verdict = one(predictions).verdicts[0]
+    assert verdict.differences[0].n_subjects == 8
+    assert not verdict.claim
+    assert abs(verdict.differences[0].gain.estimate) < 0.05
+
+
+def test_few_samples_of_a_class_are_warned_of() -> None:
+    predictions = simulate(LEVELS)
+    rare = (predictions["subject"] == "S3") & (predictions["truth"] == 1) & (predictions["window"] % 40 >= 4)
+    warnings = one(predictions[~rare]).warnings
+    assert any("1 subject has fewer than 3 windows of a class: S3 (2 of task)" in w for w in warnings)
+
+
+def test_arms_that_no_subject_can_be_scored_on_are_refused() -> None:
+    predictions = simulate(LEVELS)
+    even = predictions["subject"].str[1:].astype(int) % 2
+    with pytest.raises(DataError, match=r"No subject has a score .* hold the same class"):
+        one(predictions[predictions["truth"] == even])
 
 
 def test_arms_of_a_claim_on_other_windows_are_refused_and_references_warned_of() -> None:

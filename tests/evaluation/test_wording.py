@@ -70,8 +70,10 @@ def test_a_claim_a_loss_and_nothing_each_have_their_sentence() -> None:
     )
     assert sentence(difference("alone", 0.01, 0.4), *bars[1:]) == (
         "No evidence that teaching helped: taught against alone is +1.0 points [-1.0, 3.0] (p = 0.400); the smallest "
-        "gain these 22 subjects could show is 3.0 points."
+        "gain over alone that these 22 subjects could show at 0.05/3 is 3.0 points, and the claim also asks for the "
+        "controls."
     )
+    assert "is unknown" in sentence(difference("alone", 0.0, 1.0), *bars[1:], smallest=np.nan)
     assert "too few to show any gain" in sentence(difference("alone", 0.01, 0.4), *bars[1:], smallest=np.inf)
 
 

@@ -61,7 +61,8 @@ def verdict(table: pd.DataFrame, variant: str) -> Verdict:
     differences += [difference(table, "taught", arm, kind, "diagnostic") for kind, arm in diagnostics.items()]
     differences += [difference(table, "taught", "teacher", "teacher", "reference")]
     p = max(row.p_sign_flip for row in differences if row.role == "credit")
-    claim = p * 3 <= 0.05
+    claimable = not comparison.missing_credit
+    claim = claimable and p * 3 <= 0.05
     gain = differences[0].gain
     figures = f"{100 * gain.estimate:.1f} points [{100 * gain.low:.1f}, {100 * gain.high:.1f}]"
     words = "Teaching helped: taught beats alone by" if claim else "No evidence that teaching helped: the gain is"
@@ -72,8 +73,9 @@ def verdict(table: pd.DataFrame, variant: str) -> Verdict:
         else GapClosed(None, "the ceiling is not clearly above alone", gap_room)
     )
     return Verdict(
-        comparison, claim, p, min(1.0, 3 * p), f"{words} {figures} in {variant or 'this study'}.", tuple(differences),
-        gap, float(2.8 * differences[0].standard_error),
+        comparison, claim, p, min(1.0, 3 * p) if claimable else np.nan,
+        f"{words} {figures} in {variant or 'this study'}.", tuple(differences), gap,
+        float(2.8 * differences[0].standard_error), level=0.05 / 3, n_claims=3, claimable=claimable,
     )  # fmt: skip
 
 

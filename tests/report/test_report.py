@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from limbeck.errors import DataError
-from limbeck.report import StudyRecord, page, write_report
+from limbeck.report import StudyRecord, page, words, write_report
 
 VOID = {"meta", "br", "wbr", "hr", "img", "link", "input"}
 HOSTILE = '<script>alert("1")</script> & $x$ \'"><img src=x onerror=alert(2)>'
@@ -116,6 +116,64 @@ def test_verdict_names_what_is_supported_and_what_is_not(tmp_path, make_study):
         attrs.get("class", "") for tag, attrs in reader.tags if tag == "li" and "verdict" in attrs.get("class", "")
     ]
     assert shown == ["verdict supported", "verdict"]
+
+
+def test_comparisons_without_their_controls_are_not_claimable_and_not_counted(tmp_path, make_study):
+    record, judgements, history = make_study(variants=("a", "b", "c"), epochs=3)
+    bare = [arm for arm in judgements[0].arms if arm != "taught/scrambled"]
+    _, (other,), _ = make_study(variants=("c",), arms=bare)
+    _, reader = written(tmp_path, (record, [*judgements[:2], other], history))
+    assert "of 2 comparisons" in reader.words or "all 2 comparisons" in reader.words
+    assert "1 more cannot be claimed." in reader.words
+    assert "p of the claim not claimable scrambled was not run" in reader.words
+    assert "after Holm over 3 claims" in reader.words  # what the verdicts say, not the number of verdicts
+    _, reader = written(tmp_path, (record, [other], history))
+    assert "Nothing can be claimed" in reader.words
+
+
+def test_the_level_of_the_smallest_gain_is_said(tmp_path, make_study):
+    _, reader = written(tmp_path, make_study(epochs=3))
+    assert "at 0.05/3, against alone; the claim also asks for the controls" in reader.words
+    assert "at a level of 0.05/3, that which Holm asks of the first of the claims" in reader.words
+
+
+def test_a_smallest_gain_that_nothing_tells_is_a_dash(tmp_path, make_study):
+    record, (judgement,), history = make_study(epochs=3)
+    verdict = dataclasses.replace(judgement.verdicts[0], smallest_gain=np.nan)
+    _, reader = written(tmp_path, (record, [dataclasses.replace(judgement, verdicts=(verdict,))], history))
+    assert "smallest detectable gain – 22 subjects" in reader.words
+
+
+def test_best_reachable_scores_of_a_simulated_corpus_stand_with_the_data(tmp_path, make_study):
+    data = {"name": "simulated", "ceilings": {"student: eda": 0.79, "teacher: eda+eeg": 0.9412}}
+    _, reader = written(tmp_path, make_study(data=data, epochs=3))
+    assert "best reachable score student: eda 0.790 teacher: eda+eeg 0.941" in reader.words
+
+
+def test_arms_of_controls_are_folded_behind_those_of_the_study(tmp_path, make_study):
+    text, reader = written(tmp_path, make_study(epochs=3))
+    place = text.index("5 more: controls, diagnostics and students with all labels")
+    assert text.index("An arm is one way of training") < place < text.index("Each is trained as the arm before")
+    assert reader.words.count("An arm is one way of training") == 1
+
+
+def test_a_reference_of_several_comparisons_has_no_single_gain(make_study):
+    _, (judgement,), _ = make_study()
+    verdict = judgement.verdicts[0]
+    rows = tuple(dataclasses.replace(row, arm="other") for row in verdict.differences if row.kind == "teacher")
+    second = dataclasses.replace(verdict, differences=rows)
+    assert "teacher" in words.against(judgement)
+    both = words.against(dataclasses.replace(judgement, verdicts=(verdict, second)))
+    assert "teacher" not in both
+    assert "alone" in both
+
+
+def test_means_say_over_how_many_subjects_they_are(tmp_path, make_study):
+    record, (judgement,), history = make_study(arms=("teacher", "alone", "taught"), epochs=3)
+    table = judgement.per_subject.copy()
+    table.loc["S01"] = np.nan  # one class only: tested, but without a score
+    _, reader = written(tmp_path, (record, [dataclasses.replace(judgement, per_subject=table)], history))
+    assert "Mean over 21 subjects" in reader.words
 
 
 def test_gain_interval_and_corrected_p_stand_in_the_tables(tmp_path, make_study):

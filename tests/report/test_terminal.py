@@ -35,6 +35,11 @@ def test_summary_of_a_sweep_is_one_line_per_comparison(make_study):
     assert max(len(line) for line in text.splitlines()) <= 80
 
 
+def test_what_cannot_be_claimed_is_said_with_its_reason(make_study):
+    text = printed(make_study(arms=("teacher", "alone", "taught", "taught/own_input")))
+    assert "[NOT CLAIMABLE: scrambled was not run]" in text
+
+
 def test_colour_is_for_terminals_only(make_study):
     assert "\x1b[" not in printed(make_study())
     assert "\x1b[" in printed(make_study(), terminal=True)

@@ -171,7 +171,7 @@ def test_a_recording_that_ends_within_its_calibration_is_left_out(
     long, short = write_e4(tmp_path / "long", eda), write_e4(tmp_path / "short", eda[: 8 * RATE])
     predictions, corpus = predict_files(run, [long, short])
     assert set(predictions["recording"]) == {"long"}
-    assert any(entry.what == "short" and "ends within 8 s" in entry.why for entry in corpus.left_out)
+    assert any(entry.what == "short" and "the first 8 s are not predicted" in entry.why for entry in corpus.left_out)
     with pytest.raises(LimbeckError, match="no window to predict"):
         predict_files(run, [short])
 
@@ -259,6 +259,7 @@ def test_a_trace_is_predicted_as_a_value(
 ) -> None:
     definition = skin(compare=[], deploy="taught")
     definition["target"] = {"name": "arousal", "trace": "arousal", "within": ["calm", "aroused"]}
+    definition["stages"]["taught"]["loss"] = {"hard": 1, "soft": 1}
     predictions, _ = predict_files(deploy(definition), [write_e4(tmp_path / "P01", eda)])
     assert list(predictions.columns) == ["recording", "start", "end", "prediction"]
     assert predictions["prediction"].dtype.kind == "f"

@@ -213,3 +213,37 @@ def test_nodes_are_values(tiny: Definition) -> None:
     nodes = graph(tiny())
     assert replace(nodes["taught"]) == nodes["taught"]
     assert graph(tiny()) == nodes
+
+
+def test_a_control_starts_from_nothing_that_the_real_teacher_has_taught(tiny: Definition) -> None:
+    """Hint first, then soft targets: the controls spoil both steps."""
+    definition = tiny()
+    student = {"model": {"name": "mlp", "hidden": 8}, "inputs": ["eda"]}
+    hint = {"hint": {"teacher": "hidden", "student": "hidden"}}
+    definition["stages"] = {
+        "teacher": {"model": "mlp", "inputs": ["eda", "temp"]},
+        "alone": student,
+        "hinted": {**student, "taught_by": "teacher", "loss": hint},
+        "taught": {**student, "taught_by": "teacher", "loss": {"hard": 1, "soft": 1}, "start": "hinted"},
+    }
+    nodes = graph(definition)
+    for control in ("own_input", "scrambled"):
+        node = nodes[f"taught/{control}"]
+        assert node.start == f"hinted/{control}_of_taught"
+        assert "hinted" not in ancestors(nodes, node.name)
+    assert nodes["hinted/scrambled_of_taught"].spoil == "scrambled"
+    own = nodes["hinted/own_input_of_taught"]
+    assert list(nodes[own.teacher or ""].stage.inputs) == ["eda"]
+    assert "teacher" not in ancestors(nodes, "taught/own_input")
+
+
+def test_who_starts_from_a_taught_stage_is_taught_and_has_controls(tiny: Definition) -> None:
+    """Distil first, then transfer: the last stage sees labels only, and stands on teaching all the same."""
+    definition = tiny()
+    definition["stages"]["distilled"] = {**definition["stages"]["taught"]}
+    definition["stages"]["taught"] = {"like": "alone", "start": "distilled"}
+    definition["stages"] = {name: definition["stages"][name] for name in ("teacher", "alone", "distilled", "taught")}
+    nodes = graph(definition)
+    assert nodes["taught/scrambled"].start == "distilled/scrambled_of_taught"
+    assert nodes["distilled/scrambled_of_taught"].spoil == "scrambled"
+    assert nodes["taught/scrambled"].spoil is None

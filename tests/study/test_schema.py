@@ -179,8 +179,34 @@ def test_nothing_is_deployed_without_a_refit(tiny: Definition, mistakes: Mistake
 
 def test_a_comparison_without_a_teacher_has_no_controls(tiny: Definition, mistakes: Mistakes) -> None:
     found = mistakes(tiny(compare=[{"taught": "teacher", "alone": "alone"}]))
-    assert "has no teacher, so it has no controls" in matching(found, "compare.0.taught")
+    assert "so it has no controls" in matching(found, "compare.0.taught")
     parse_study(tiny(compare=[{"taught": "teacher", "alone": "alone", "controls": []}]))
+
+
+def test_taught_and_alone_must_be_the_same_student(tiny: Definition, mistakes: Mistakes) -> None:
+    other = tiny(stages={"alone": {"model": "mlp", "training": {"epochs": 1}}, "taught": {"model": "linear"}})
+    del other["stages"]["taught"]["like"]
+    other["stages"]["taught"]["inputs"] = ["eda"]
+    assert "differ in model and training" in matching(mistakes(other), "compare.0")
+    taught = {"alone": {"taught_by": "teacher", "loss": "soft"}}
+    assert "has a teacher; name one that learns alone" in matching(mistakes(tiny(stages=taught)), "compare.0.alone")
+    twice = tiny(compare=[{"taught": "taught", "alone": "alone"}] * 2)
+    assert "stands there already" in matching(mistakes(twice), "compare.1")
+
+
+@pytest.mark.parametrize("key", ["report.metric", "study", "target", "question"])
+def test_what_holds_for_the_whole_study_cannot_be_swept(tiny: Definition, mistakes: Mistakes, key: str) -> None:
+    assert "the same in all variants" in matching(mistakes(tiny(sweep={key: ["accuracy", "kappa"]})), f"sweep.{key}")
+
+
+def test_a_yes_is_not_one_labelled_subject(tiny: Definition, mistakes: Mistakes) -> None:
+    assert "found True" in matching(mistakes(tiny(protocol={"labelled": True})), "protocol.labelled")
+
+
+def test_a_trace_has_no_temperature(tiny: Definition, mistakes: Mistakes) -> None:
+    definition = tiny()
+    definition["target"] = {"name": "arousal", "trace": "arousal", "within": ["calm", "aroused"]}
+    assert "has no temperature" in matching(mistakes(definition), "stages.taught.loss.soft.temperature")
 
 
 def test_an_arm_is_not_compared_with_itself(tiny: Definition, mistakes: Mistakes) -> None:
@@ -359,9 +385,12 @@ def test_the_data_folder_of_a_file_is_relative_to_the_file(
 ) -> None:
     (tmp_path / "studies").mkdir()
     (tmp_path / "elsewhere").mkdir()
-    file = write(tmp_path / "studies", tiny(data={"root": "../data"}))
+    definition = tiny()
+    definition["data"] = {"corpus": "e4", "root": "../data"}
+    file = write(tmp_path / "studies", definition)
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert load_study(file).variants[""].data.root == tmp_path / "data"
+    assert load_study(file).definition["data"]["root"] == "../data"
     assert load_study(file, ["data.root=mine"]).variants[""].data.root == tmp_path / "elsewhere" / "mine"
     assert load_study(file, [f"data.root={tmp_path}"]).variants[""].data.root == tmp_path
 

@@ -129,16 +129,19 @@ def test_what_dead_processes_left_is_swept_and_what_living_ones_write_is_spared(
     dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, text=True)
     process = dead.stdout.strip()
     (tmp_path / "store" / KEYS[0]).mkdir(parents=True)
+    for name in ("run", "cache", "others"):
+        (tmp_path / name).mkdir()
+    mark_run(tmp_path / "run", study="s", state="running", stages=[])
     left = [
-        tmp_path / f".unfinished-plan.json-{process}-0a1b2c3d",
+        tmp_path / "run" / f".unfinished-plan.json-{process}-0a1b2c3d",
         tmp_path / "store" / KEYS[0] / f".unfinished-group-000-{process}-0a1b2c3d",
-        tmp_path / f".abc.zarr.{process}.0123.part",
+        tmp_path / "cache" / f".abc.zarr.{process}.0123.part",
     ]
     spared = [
-        tmp_path / f".unfinished-study.yaml-{os.getpid()}-0a1b2c3d",
-        tmp_path / f".def.zarr.{os.getpid()}.0123.part",
-        tmp_path / ".unfinished-thoughts",
-        tmp_path / "group-000",
+        tmp_path / "run" / f".unfinished-study.yaml-{os.getpid()}-0a1b2c3d",
+        tmp_path / "cache" / f".def.zarr.{os.getpid()}.0123.part",
+        tmp_path / "store" / ".unfinished-thoughts",
+        tmp_path / "others" / f".unfinished-thesis-{process}-0a1b2c3d",
     ]
     for path in (left[1], left[2], spared[1]):
         path.mkdir()

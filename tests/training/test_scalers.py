@@ -7,11 +7,12 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import torch
 import xarray as xr
 
 from limbeck.errors import DataError
-from limbeck.training import normalise, scalers
-from limbeck.training.scalers import Moments, fit_scaler, too_short
+from limbeck.training import WindowTensors, normalise, scalers
+from limbeck.training.scalers import Moments, fit_scaler, is_short, too_short
 
 MakeDataset = Callable[..., xr.Dataset]
 
@@ -173,24 +174,35 @@ def test_a_subject_with_less_than_half_of_its_calibration_is_too_short(dataset: 
     assert too_short(dataset()) == ()
 
 
-def test_a_subject_that_is_too_short_falls_back_to_the_scale_of_the_calibrated_or_is_refused(
-    dataset: MakeDataset,
-) -> None:
+def test_a_subject_that_is_too_short_is_left_as_it_is_or_refused(dataset: MakeDataset) -> None:
     windows = dataset(calibrated=(0, 1))
-    values, last = windows["eda"].to_numpy(), windows["subject"].to_numpy() == 2
-    reference = values[windows["calibration"].to_numpy()].astype(float)
+    last = windows["subject"].to_numpy() == 2
 
     result = normalise(windows, "eda", "calibration", short="train")
 
-    expected = (values[last] - reference.mean(axis=(0, 2), keepdims=True)) / reference.std(axis=(0, 2), keepdims=True)
-    np.testing.assert_allclose(result[last], expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(result[last], windows["eda"].to_numpy()[last])
+    np.testing.assert_array_equal(is_short(windows), last)
     with pytest.raises(DataError, match="Subject C has too little calibration"):
         normalise(windows, "eda", "calibration")
 
 
-def test_falling_back_needs_somebody_who_is_calibrated(dataset: MakeDataset) -> None:
-    with pytest.raises(DataError, match="No subject has a calibration window"):
-        normalise(dataset(calibrated=()), "eda", "calibration", short="train")
+def test_each_fold_scales_who_is_too_short_by_its_own_training_windows_and_nobody_else(dataset: MakeDataset) -> None:
+    windows = dataset(calibrated=(0, 1))
+    windows["target"] = xr.DataArray(
+        np.zeros(30, np.int64), dims="window", attrs={"kind": "class", "classes": ["a", "b"]}
+    )
+    windows["eda"].attrs["rate"] = 4.0
+    raw, last = windows["eda"].to_numpy(), np.flatnonzero(windows["subject"].to_numpy() == 2)
+    tensors = WindowTensors.from_windows(windows, ["eda"], mode="calibration", short="train")
+    others = np.flatnonzero(windows["subject"].to_numpy() != 2)
+    folds = [others, others[: len(others) // 2]]
+
+    batch = tensors.gather(torch.from_numpy(np.stack([last, last])), tensors.scalers(folds))["eda"].numpy()
+
+    for found, training in zip(batch, folds, strict=True):
+        np.testing.assert_allclose(found, fit_scaler(raw[training])(raw[last]), rtol=1e-4, atol=1e-5)
+    calibrated = tensors.gather(torch.from_numpy(others)[None], tensors.scalers(folds[:1]))["eda"].numpy()
+    np.testing.assert_array_equal(calibrated[0], normalise(windows, "eda", "calibration", short="train")[others])
 
 
 def test_an_unknown_mode_is_refused(dataset: MakeDataset) -> None:

@@ -1,5 +1,7 @@
 """The cache gives what cutting gives, only for what is the same, and survives kills, damage and company."""
 
+import dataclasses
+import json
 import logging
 import multiprocessing
 import os
@@ -14,7 +16,7 @@ import numpy as np
 import pytest
 
 from limbeck.errors import ReadError
-from limbeck.recording import Corpus, Event, Recording, Signal, Source
+from limbeck.recording import Corpus, Event, LeftOut, Recording, Signal, Source
 from limbeck.targets import Target
 from limbeck.windows import Calibration, cut
 
@@ -222,6 +224,40 @@ def test_a_recording_that_cannot_be_read_is_listed_and_the_rest_is_cut(two_subje
         assert windows.subject.attrs["categories"] == ["S1", "S2"]
         assert "S0.csv, row 3: found 'x'; expected a number" in windows.attrs["left_out"]
     assert two_subjects.truth["reads"] == ["S1", "S2"]
+
+
+def test_what_was_left_out_names_the_files_where_they_lie_now(tmp_path):
+    def listed(folder: Path, cache: Path | None) -> list[str]:
+        folder.mkdir(exist_ok=True, parents=True)
+        (folder / "EDA.csv").write_text("1")
+        notes = (LeftOut(f"{folder}/TEMP.csv", f"no samples in {folder}, while there is data"),)
+        signals = {"eda": Signal(np.zeros((1, 400), np.float32), 4.0, ("eda",), "µS")}
+        read = partial(Recording, "S1", signals, events=EVENTS, notes=notes)
+        windows = made(Corpus("moving", (Source("S1", read, files=(folder / "EDA.csv",)),)), cache)
+        return windows.attrs["left_out"]
+
+    cache = tmp_path / "cache"
+    for folder in (tmp_path / "data" / "S1", tmp_path / "moved" / "elsewhere" / "S1"):
+        fresh = listed(folder, None)
+        assert str(folder) in fresh
+        assert listed(folder, cache) == fresh
+    assert len(entries(cache)) == 1
+    assert "data" not in json.loads((entries(cache)[0] / "zarr.json").read_text())["attributes"]["facts"].replace(
+        "there is data", ""
+    )
+
+
+def test_another_version_of_what_a_reader_uses_cuts_anew(tmp_path, monkeypatch):
+    import importlib.metadata
+
+    from limbeck.datasets.e4 import MODULES
+
+    corpus = plain_corpus(1)
+    corpus = Corpus("e4", tuple(dataclasses.replace(source, modules=MODULES) for source in corpus.sources))
+    first = made(corpus, None).attrs["key"]
+    version = importlib.metadata.version
+    monkeypatch.setattr("importlib.metadata.version", lambda name: "0" if name == "pandas" else version(name))
+    assert made(corpus, None).attrs["key"] != first
 
 
 @pytest.mark.parametrize("cached", [False, True])

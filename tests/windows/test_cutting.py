@@ -80,8 +80,8 @@ def test_the_shape_attributes_and_dtypes_are_the_promised_ones(two_subjects, res
     assert windows.acc_present.dtype == bool
     assert windows.acc_present.all()
     assert {
-        name: windows[name].dtype for name in ("subject", "session", "trial", "condition", "order")
-    } == dict.fromkeys(("subject", "session", "trial", "condition", "order"), np.dtype(np.int32))
+        name: windows[name].dtype for name in ("subject", "session", "trial", "condition", "order", "segment")
+    } == dict.fromkeys(("subject", "session", "trial", "condition", "order", "segment"), np.dtype(np.int32))
     assert windows.start.dtype == np.float64
     assert windows.target.dtype == np.int64
     assert windows.target.attrs == {"kind": "class", "name": "load", "classes": ["rest", "task"]}
@@ -189,7 +189,8 @@ def test_order_is_subject_session_order_and_start(ramp, make_corpus, rest_and_ta
     )
     rows = table(cut(corpus, signals={"eda": []}, target=rest_and_task, length=10, hop=5))
     assert list(rows.columns) == [
-        *("window", "subject", "session", "trial", "condition", "start", "order", "calibration", "target")
+        *("window", "subject", "session", "trial", "condition", "segment", "start"),
+        *("order", "calibration", "target"),
     ]
     each = rows.drop_duplicates(["subject", "session", "order"])
     assert list(zip(each.subject, each.session, each.order, each.condition, strict=True)) == [
@@ -201,6 +202,21 @@ def test_order_is_subject_session_order_and_start(ramp, make_corpus, rest_and_ta
     assert list(rows.start) == [0, 5, 10] * 4
     assert list(rows.target) == [0] * 3 + [1] * 6 + [0] * 3
     assert rows.subject.map(type).eq(str).all()
+
+
+def test_segments_are_numbered_in_each_recording_by_time_whatever_their_names(ramp, make_corpus, rest_and_task):
+    events = (Event("rest", 40, 60), Event("task", 20, 40), Event("other", 60, 70), Event("rest", 0, 20))
+    corpus = make_corpus(
+        *(
+            Recording("S1", {"eda": ramp(4.0, 100)}, trial=trial, order=order, events=events + more)
+            for order, (trial, more) in enumerate([("a", ()), ("b", (Event("rest", 70, 75), Event("task", 80, 100)))])
+        )
+    )
+    rows = table(cut(corpus, signals={"eda": []}, target=rest_and_task, length=10, hop=10))
+    assert list(rows.segment[rows.trial == "a"]) == [0, 0, 1, 1, 2, 2]
+    # the rest at 70 s is too short for a window; its number stays its own
+    assert list(rows.segment[rows.trial == "b"]) == [0, 0, 1, 1, 2, 2, 4, 4]
+    assert (rows.groupby(["trial", "segment"]).condition.nunique() == 1).all()
 
 
 class TestCalibration:
@@ -225,6 +241,21 @@ class TestCalibration:
         calibrated = windows.eda.to_numpy()[rows.calibration]
         assert calibrated.max() < 25 <= windows.eda.to_numpy()[~rows.calibration].min()
         assert json.loads(windows.attrs["calibration_seconds"]) == {"S1": 25, "S2": 25}
+
+    def test_what_it_cuts_apart_stays_one_segment(self, ramp, make_corpus, rest_and_task):
+        events = (Event("task", 0, 20), Event("rest", 20, 80), Event("quiet", 40, 60), Event("quiet", 90, 100))
+        windows = cut(
+            make_corpus(Recording("S1", {"eda": ramp(4.0, 100)}, events=events)),
+            signals={"eda": []},
+            target=rest_and_task,
+            length=10,
+            hop=10,
+            calibration=Calibration("quiet", 30),
+        )
+        rows = table(windows)
+        assert list(rows.start[rows.calibration]) == [40, 50, 90]
+        assert list(rows.segment[rows.calibration]) == [1, 1, -1]
+        assert list(rows.segment[~rows.calibration]) == [0, 0, 1, 1, 1, 1]
 
     def test_it_goes_on_in_the_next_stretch_and_the_next_recording_until_it_has_enough(
         self, ramp, make_corpus, rest_and_task
@@ -437,14 +468,26 @@ class TestWhatIsRefused:
         assert set(decode(windows.subject)) == {"S1"}
         assert "S2: signals.eda, lowpass: lowpass: 1 Hz cannot be filtered" in left_out(windows)
 
-    def test_overlapping_events_leave_out_the_recording(self, ramp, make_corpus, rest_and_task):
-        corpus = make_corpus(
-            Recording("S1", {"eda": ramp(4.0, 100)}, events=(Event("rest", 0, 50), Event("task", 50, 100))),
-            Recording("S2", {"eda": ramp(4.0, 100)}, events=(Event("rest", 0, 55), Event("task", 50, 100))),
-        )
-        windows = self.cut(corpus, rest_and_task)
-        assert "overlap" in left_out(windows)
-        assert set(decode(windows.subject)) == {"S1"}
+    def test_events_that_contradict_each_other_are_left_out_and_the_recording_is_cut(
+        self, ramp, make_corpus, rest_and_task
+    ):
+        events = (Event("rest", 0, 25), Event("task", 20, 40), Event("rest", 40, 70), Event("task", 80, 100))
+        corpus = make_corpus(Recording("S1", {"eda": ramp(4.0, 100)}, events=events))
+        windows = self.cut(corpus, rest_and_task, calibration=Calibration("rest", 20), hop=10)
+        assert "S1: the events rest (0 to 25 s) and task (20 to 40 s) overlap" in left_out(windows)
+        rows = table(windows)
+        assert list(rows.start[rows.calibration]) == [40, 50]
+        assert list(rows.start[~rows.calibration]) == [60, 80, 90]
+
+    def test_names_that_are_missing_come_with_what_was_left_out(self, two_subjects):
+        two_subjects.left_out.append(LeftOut("labels.csv, row 3", "found start 'x'"))
+        target = Target("x", events={"rest": ("rest",), "pain": ("pain",)})
+        with pytest.raises(StudyError, match=r"(?s)an event 'pain'.*left out:.*labels\.csv, row 3: found start 'x'"):
+            self.cut(two_subjects, target)
+        two_subjects.left_out.clear()
+        with pytest.raises(StudyError) as caught:
+            self.cut(two_subjects, target)
+        assert "left out" not in str(caught.value)
 
 
 def test_what_the_corpus_and_the_recordings_left_out_is_listed_once(ramp, make_corpus, rest_and_task):
@@ -472,6 +515,21 @@ def test_a_recording_whose_signals_do_not_cover_its_events_is_listed(ramp, make_
     assert set(decode(windows.subject)) == {"S1"}
     assert "S2: no labelled segment lies in what eda, temp cover together: no time at all" in left_out(windows)
     assert "S3: no labelled segment lies in what eda, temp cover together: 100 to 130 s" in left_out(windows)
+
+
+def test_segments_that_the_signals_do_not_cover_are_counted_and_named(ramp, make_corpus, rest_and_task):
+    events = (Event("rest", 0, 50), Event("task", 50, 80), Event("rest", 80, 100))
+    signals = {"eda": ramp(4.0, 60), "temp": ramp(4.0, 97, "temp")}
+    corpus = make_corpus(Recording("S1", signals, events=events))
+    windows = cut(corpus, signals={"eda": [], "temp": []}, target=rest_and_task, length=10, hop=10)
+    assert left_out(windows).splitlines() == [
+        "S1: 2 of 3 labelled segments (task, rest) lie wholly or partly outside what eda, temp cover: 0 to 60 s"
+    ]
+    windows = cut(corpus, signals={"temp": []}, target=rest_and_task, length=10, hop=10)
+    assert left_out(windows) == "", "the ends of sensors differ a little; no more than a window is lost"
+    rated = make_corpus(Recording("S1", signals, ratings={"v": 1}), Recording("S2", signals, ratings={"v": 9}))
+    windows = cut(rated, signals={"eda": []}, target=Target("v", ratings="v", threshold=5), length=10, hop=10)
+    assert "S1: 1 of 1 labelled segments (the whole recording) lie" in left_out(windows)
 
 
 def test_progress_counts_recordings(two_subjects, rest_and_task):

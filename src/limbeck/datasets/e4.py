@@ -12,8 +12,6 @@ that is *damaged* costs the recording, because a copy that broke once is not to 
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import stat
 from collections.abc import Callable, Mapping, Sequence
@@ -24,8 +22,9 @@ from pathlib import Path
 import numpy as np
 
 from limbeck.datasets import DatasetInfo, dataset, locate
-from limbeck.datasets.files import chosen, hidden, inside, is_inside, read_bytes, visible
+from limbeck.datasets.files import chosen, hidden, inside, is_inside, read_bytes, sources_inside, visible
 from limbeck.datasets.numbers import numbers_of, plain_text, read_table, refuse_cut_number, shown
+from limbeck.datasets.tables import read_rows
 from limbeck.datasets.zips import read_member, zip_members
 from limbeck.errors import DataError, ReadError
 from limbeck.recording import UNITS, Corpus, Event, LeftOut, Recording, Signal, Source, Trace
@@ -37,20 +36,24 @@ __all__ = [
     "cut_signal",
     "cut_trace",
     "e4",
+    "early_ends",
     "list_sessions",
     "load_session",
     "looks_like",
     "read_session",
     "read_tags",
     "session_files",
+    "trimmed",
 ]
 
-MODULES = tuple(f"limbeck.datasets.{name}" for name in ("e4", "files", "numbers", "zips"))
-"""The modules whose code reads a session."""
+MODULES = (*(f"limbeck.datasets.{name}" for name in ("e4", "files", "numbers", "zips")), "pandas")
+"""The modules whose code reads a session; pandas turns the text into numbers."""
 
 _FIRST_TIME, _LAST_TIME = 946_684_800.0, 4_102_444_800.0  # the years 2000 and 2100
 _LATEST_SENSOR = 3600.0  # seconds: sensors of one session start within a fraction of a second of each other
+_EARLY_END = 60.0  # seconds; lengths of one session's sensors differ by up to 6 s where nothing failed
 _TAG_SLACK = 60.0
+_LABEL_SLACK = 1.0  # seconds: labels are often given in whole ones
 
 
 @dataclass(frozen=True)
@@ -410,7 +413,25 @@ def load_session(path: str | Path, *, root: Path | None = None) -> Session:
     }
     traces, trace_notes = _read_traces(files, start)
     tags, tag_notes = _read_tags(files, start)
-    return Session(start, signals, traces, tags, (*notes, *trace_notes, *tag_notes))
+    return Session(start, signals, traces, tags, (*notes, *_early_notes(signals, files), *trace_notes, *tag_notes))
+
+
+def early_ends(signals: Mapping[str, Signal]) -> dict[str, float]:
+    """Return, of the sensors that stopped long before the longest one, by modality, the second at which they did."""
+    longest = max(signal.end for signal in signals.values())
+    return {modality: signal.end for modality, signal in signals.items() if signal.end < longest - _EARLY_END}
+
+
+def _early_notes(signals: Mapping[str, Signal], files: _Files) -> list[LeftOut]:
+    """Name sensors that stopped early: the device failed, or the file was cut at the end of a row."""
+    longest = max(signal.end for signal in signals.values())
+    return [
+        LeftOut(
+            files.shown(_SENSORS[modality].file),
+            f"{modality} stops at {end:.0f} s of {longest:.0f} s; nothing is there after that",
+        )
+        for modality, end in early_ends(signals).items()
+    ]
 
 
 def _signal(modality: str, part: tuple[float, float, np.ndarray], start: float, file: str) -> Signal:
@@ -510,6 +531,7 @@ def read_session(
     session: str = "",
     trial: str = "",
     events: Sequence[Event] = (),
+    origins: Sequence[str] = (),
     trim: float = 0.0,
     root: Path | None = None,
 ) -> Recording:
@@ -522,7 +544,9 @@ def read_session(
     subject, session, trial : str
         As in :class:`limbeck.recording.Recording`.
     events : sequence of Event
-        Known intervals, in seconds from the earliest sensor's start.
+        Known intervals, in seconds from the earliest sensor's start. What of them lies outside the session is noted.
+    origins : sequence of str
+        Where each event was read, for the notes; by default the session's path.
     trim : float
         Seconds left out at both ends of the session: of signals, traces and events. Times stay as they were.
     root : Path, optional
@@ -541,20 +565,76 @@ def read_session(
     """
     loaded = load_session(path, root=root)
     tagged, notes = _tag_events(loaded, str(path))
-    start, end = trim, loaded.end - trim
-    if end <= start:
-        raise ReadError(
-            path, found=f"{loaded.end:.0f} s of samples", expected=f"more than twice the trim of {trim:g} s"
-        )
+    notes += _outside(events, origins or [str(path)] * len(events), loaded.end)
+    return trimmed(
+        loaded, path, trim, subject=subject, session=session, trial=trial, events=[*events, *tagged], notes=notes
+    )
+
+
+def trimmed(
+    loaded: Session,
+    path: str | Path,
+    trim: float,
+    *,
+    subject: str,
+    session: str = "",
+    trial: str = "",
+    end: float | None = None,
+    events: Sequence[Event] = (),
+    notes: Sequence[LeftOut] = (),
+) -> Recording:
+    """Return a session as a recording, without its first and last seconds.
+
+    Parameters
+    ----------
+    loaded : Session
+    path : path-like
+        Where it was read, for messages.
+    trim : float
+        Seconds left out at both ends: of signals, traces and events. Times stay as they were.
+    subject, session, trial : str
+        As in :class:`limbeck.recording.Recording`.
+    end : float, optional
+        Where the session ends, in seconds from its start; by default with the longest signal.
+    events : sequence of Event
+    notes : sequence of LeftOut
+        Put behind the session's own.
+
+    Returns
+    -------
+    Recording
+
+    Raises
+    ------
+    ReadError
+        The session is shorter than twice the trim.
+    """
+    last = loaded.end if end is None else end
+    if last - trim <= trim:
+        raise ReadError(path, found=f"{last:.0f} s of samples", expected=f"more than twice the trim of {trim:g} s")
+    span = (trim, last - trim)
     return Recording(
         subject=subject,
         session=session,
         trial=trial,
-        signals={name: cut_signal(signal, start, end) for name, signal in loaded.signals.items()},
-        events=tuple(clip_events([*events, *tagged], start, end)),
-        traces={name: cut_trace(trace, start, end) for name, trace in loaded.traces.items()},
+        signals={name: cut_signal(signal, *span) for name, signal in loaded.signals.items()},
+        events=tuple(clip_events(events, *span)),
+        traces={name: cut_trace(trace, *span) for name, trace in loaded.traces.items()},
         notes=(*loaded.notes, *notes),
     )
+
+
+def _outside(events: Sequence[Event], origins: Sequence[str], end: float) -> list[LeftOut]:
+    """Name the events that lie wholly or partly behind a session's end."""
+    notes = []
+    for event, origin in zip(events, origins, strict=True):
+        span = f"{event.name} from {event.start:.10g} to {event.end:.10g} s"
+        if event.start >= end:
+            hint = " (unix time?)" if event.start >= _FIRST_TIME else ""
+            notes.append(LeftOut(origin, f"{span} lies outside the session of {end:.0f} s{hint} and is not used"))
+        elif event.end > end + _LABEL_SLACK:
+            notes.append(LeftOut(origin, f"{span} goes beyond the session of {end:.0f} s and is cut there"))
+    return notes
 
 
 def clip_events(events: Sequence[Event], start: float, end: float) -> list[Event]:
@@ -643,56 +723,57 @@ def list_sessions(path: Path, *, trim: float = 0.0, labels: bool = True) -> Corp
     file = path / "labels.csv"
     known = {(subject, session) for subject, session, _ in entries}
     events, left_out = _read_labels(file, known) if labels and path.is_dir() and file.exists() else ({}, [])
-    sources = []
-    for subject, session, place in entries:
-        if not is_inside(place, path):
-            left_out.append(LeftOut(str(place), "a link that leads out of the data set's folder is not followed"))
-            continue
-        own = tuple(events.get((subject, session), ()))
-        sources.append(
-            Source(
-                subject=subject,
-                session=session,
-                read=partial(read_session, place, subject=subject, session=session, events=own, trim=trim, root=path),
-                files=session_files(place, path),
-                options={"trim": trim, "events": [[event.name, event.start, event.end] for event in own]},
-                modules=MODULES,
-            )
-        )
-    return Corpus("e4", tuple(sources), left_out)
+    found = [
+        (place, partial(_source, place, path, subject, session, events.get((subject, session), {}), trim))
+        for subject, session, place in entries
+    ]
+    sources, outside = sources_inside(path, found)
+    return Corpus("e4", sources, [*left_out, *outside])
 
 
-def _read_labels(file: Path, known: set[tuple[str, str]]) -> tuple[dict[tuple[str, str], list[Event]], list[LeftOut]]:
-    """Read ``labels.csv``; a row that cannot be used is named and the others are."""
-    events: dict[tuple[str, str], list[Event]] = {}
+def _source(place: Path, root: Path, subject: str, session: str, events: Mapping[str, Event], trim: float) -> Source:
+    own, origins = tuple(events.values()), tuple(events)
+    read = partial(
+        read_session, place, subject=subject, session=session, events=own, origins=origins, trim=trim, root=root
+    )
+    return Source(
+        subject=subject,
+        session=session,
+        read=read,
+        files=session_files(place, root),
+        options={
+            "trim": trim,
+            "events": [[name, event.name, event.start, event.end] for name, event in events.items()],
+        },
+        modules=MODULES,
+    )
+
+
+def _read_labels(
+    file: Path, known: set[tuple[str, str]]
+) -> tuple[dict[tuple[str, str], dict[str, Event]], list[LeftOut]]:
+    """Read ``labels.csv``: by subject and session, events by their row; a row that cannot be used is named."""
+    events: dict[tuple[str, str], dict[str, Event]] = {}
     left_out: list[LeftOut] = []
     try:
-        text = read_bytes(file).decode("utf-8-sig")
-    except (ReadError, UnicodeDecodeError) as error:
-        return {}, [LeftOut(str(file), f"{error}; the recordings are used without its labels")]
-    rows = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True)
-    needed = {"subject", "start", "end", "label"}
-    columns = {name.strip().lower() for name in rows.fieldnames or ()}
-    if not needed <= columns:
-        why = (
-            f"row 1: found the columns {sorted(columns)}; expected {sorted(needed)}, comma-separated, and maybe session"
-        )
-        return {}, [LeftOut(str(file), why)]
-    for number, row in enumerate(rows, start=2):
-        cells = {key.strip().lower(): (value or "").strip() for key, value in row.items() if isinstance(key, str)}
+        rows = read_rows(file, needed=("subject", "start", "end", "label"))
+    except ReadError as error:
+        return {}, [LeftOut(str(file), f"{error} The recordings are used without its labels.")]
+    for number, cells in rows:
         key = (cells["subject"], cells.get("session", ""))
         try:
             event = Event(cells["label"], float(cells["start"]), float(cells["end"]))
         except ValueError:
             event = Event(cells["label"], math.nan, math.nan)
         if key not in known:
-            left_out.append(LeftOut(f"{file}, row {number}", f"there is no recording of subject {key[0]!r} {key[1]}"))
+            why = f"there is no recording of subject {shown(key[0])} {key[1][:40]}".rstrip()
+            left_out.append(LeftOut(f"{file}, row {number}", why))
         elif not (event.name and 0 <= event.start < event.end < math.inf):
-            found = f"found start {cells['start']!r}, end {cells['end']!r}, label {cells['label']!r}"
+            found = f"found start {shown(cells['start'])}, end {shown(cells['end'])}, label {shown(cells['label'])}"
             why = f"{found}; expected seconds with 0 <= start < end, and a label"
             left_out.append(LeftOut(f"{file}, row {number}", why))
         else:
-            events.setdefault(key, []).append(event)
+            events.setdefault(key, {})[f"{file.name}, row {number}"] = event
     return events, left_out
 
 

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from limbeck.datasets import DatasetInfo, dataset, locate
-from limbeck.datasets.files import chosen, is_inside, visible
+from limbeck.datasets.files import chosen, sources_inside, visible
 from limbeck.errors import DataError, ReadError
 from limbeck.recording import UNITS, Corpus, Event, LeftOut, Recording, Signal, Source
 
@@ -96,6 +96,8 @@ class Header:
         The ordinary signals, in the file's order.
     annotations : tuple of (int, int)
         First sample and number of samples, in a record, of each annotation signal.
+    surplus_bytes : int
+        What the file holds behind the records; it is not read.
     """
 
     file: Path
@@ -108,6 +110,7 @@ class Header:
     record_seconds: float
     channels: tuple[Channel, ...]
     annotations: tuple[tuple[int, int], ...]
+    surplus_bytes: int = 0
 
     @property
     def seconds(self) -> float:
@@ -188,7 +191,7 @@ def read_header(path: str | Path) -> Header:
     Returns
     -------
     Header
-        With the number of records that the file holds where it says -1 (unknown) or less than it holds.
+        With the number of records that it states; where it says -1 (unknown), that of the whole ones that it holds.
 
     Raises
     ------
@@ -264,17 +267,20 @@ def _assemble(
         elif samples[i]:
             channels.append(_channel(path, signals, i, firsts[i], samples[i], seconds))
     header_bytes = 256 * (len(samples) + 1)
+    record_bytes = firsts[-1] * sample_bytes
+    n_records = _record_count(path, size - header_bytes, record_bytes, fields["number of records"])
     return Header(
         file=path,
         sample_bytes=sample_bytes,
         contiguous=not fields["reserved"].startswith(("EDF+D", "BDF+D")),
         start=_start(fields),
         header_bytes=header_bytes,
-        n_records=_record_count(path, size - header_bytes, firsts[-1] * sample_bytes, fields["number of records"]),
+        n_records=n_records,
         record_samples=firsts[-1],
         record_seconds=seconds,
         channels=tuple(channels),
         annotations=tuple(annotations),
+        surplus_bytes=size - header_bytes - n_records * record_bytes,
     )
 
 
@@ -321,7 +327,15 @@ def _record_count(path: Path, data_bytes: int, record_bytes: int, text: str) -> 
         )
     if held == 0:
         raise ReadError(path, found="a header without data", expected="at least one record", advice=_ADVICE)
-    return held
+    if stated == 0:
+        raise ReadError(
+            path,
+            where="header field 'number of records'",
+            found=f"0, where the file holds {held} records",
+            expected="how many there are, or -1 if that is not known",
+            advice="The recording was not closed: write -1 into the field to read all of it.",
+        )
+    return held if stated == -1 else stated
 
 
 def _start(fields: Mapping[str, str]) -> datetime.datetime | None:
@@ -621,7 +635,8 @@ def read_recording(
     """
     header = read_header(path)
     _refuse_gaps(header)
-    groups, notes = _by_label(header) if select is None else _selected(header, select)
+    groups, label_notes = _by_label(header) if select is None else _selected(header, select)
+    notes = _surplus_note(header) + label_notes
     signals: dict[str, Signal] = {}
     records = _records(header)
     for modality, channels in groups.items():
@@ -637,6 +652,15 @@ def read_recording(
         events, more = _annotated(header)
         notes += more
     return Recording(subject, signals, session, trial, order, dict(ratings or {}), tuple(events), notes=tuple(notes))
+
+
+def _surplus_note(header: Header) -> list[LeftOut]:
+    if not header.surplus_bytes:
+        return []
+    record_bytes = header.record_samples * header.sample_bytes
+    held = f"{header.n_records + header.surplus_bytes / record_bytes:.10g} records"
+    why = f"the file holds {held}, {header.n_records} are read: the header states no more, or the last one is not whole"
+    return [LeftOut(f"{header.file}: end", why)]
 
 
 def _by_label(header: Header) -> tuple[dict[str, list[tuple[str, Channel]]], list[LeftOut]]:
@@ -732,16 +756,14 @@ def list_sessions(path: Path) -> Corpus:
     files = [path] if not path.is_dir() else [c for c in visible(path) if c.suffix.lower() in _SUFFIXES]
     if not files:
         raise ReadError(path, found="no EDF or BDF file", expected="files that end in .edf or .bdf")
-    outside = [file for file in files if path.is_dir() and not is_inside(file, path)]
-    left_out = [
-        LeftOut(str(file), "a link that leads out of the data set's folder is not followed") for file in outside
-    ]
-    sources = tuple(
-        Source(subject=f.stem, read=partial(read_recording, f, subject=f.stem), files=(f,), modules=_MODULES)
-        for f in files
-        if f not in outside
-    )
+    found = [(file, partial(_source, file)) for file in files]
+    sources, left_out = sources_inside(path, found)
     return Corpus("edf", sources, left_out)
+
+
+def _source(file: Path) -> Source:
+    read = partial(read_recording, file, subject=file.stem)
+    return Source(subject=file.stem, read=read, files=(file,), modules=_MODULES)
 
 
 @dataset(

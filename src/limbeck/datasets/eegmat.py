@@ -6,17 +6,17 @@ the serial subtraction; ``subject-info.csv`` has age, subtractions and how well 
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 from limbeck.datasets import DatasetInfo, dataset, locate
 from limbeck.datasets.edf import read_header, read_recording
-from limbeck.datasets.files import chosen, find_folder, is_inside, read_bytes, visible
+from limbeck.datasets.files import chosen, find_folder, is_inside, sources_inside, visible
+from limbeck.datasets.numbers import shown
+from limbeck.datasets.tables import read_rows
 from limbeck.errors import ReadError
 from limbeck.recording import Corpus, Event, LeftOut, Recording, Source
 
@@ -65,24 +65,19 @@ def _read(file: Path, subject: str, order: int, ratings: dict[str, float]) -> Re
 def _read_ratings(file: Path) -> tuple[dict[str, dict[str, float]], list[LeftOut]]:
     """Read the table of subjects; a field that is not a number is named and the others are used."""
     try:
-        text = read_bytes(file).decode("utf-8-sig")
-    except (ReadError, UnicodeDecodeError) as error:
-        return {}, [LeftOut(str(file), f"{error}; the recordings are used without its ratings")]
-    rows = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True)
-    columns = [name.strip() for name in rows.fieldnames or ()]
-    if "Subject" not in columns:
-        return {}, [LeftOut(str(file), f"row 1: found the columns {columns}; expected Subject and {list(_RATINGS)}")]
-    rows.fieldnames = columns
+        rows = read_rows(file, needed=("subject",))
+    except ReadError as error:
+        return {}, [LeftOut(str(file), f"{error} The recordings are used without its ratings.")]
     ratings: dict[str, dict[str, float]] = {}
     left_out: list[LeftOut] = []
-    for number, row in enumerate(rows, start=2):
-        own = ratings.setdefault(_spelling((row["Subject"] or "").strip()), {})
+    for number, row in rows:
+        own = ratings.setdefault(_spelling(row["subject"]), {})
         for name, column in _RATINGS.items():
-            cell = (row.get(column) or "").strip()
+            cell = row.get(column.lower(), "")
             try:
                 value = float(cell or "nan")
             except ValueError:
-                left_out.append(LeftOut(f"{file}, row {number}, {column}", f"found {cell!r}; expected a number"))
+                left_out.append(LeftOut(f"{file}, row {number}, {column}", f"found {shown(cell)}; expected a number"))
                 continue
             if math.isfinite(value):
                 own[name] = value
@@ -138,17 +133,16 @@ def eegmat(root: Path | None, *, subjects: Sequence[str | int] | None = None) ->
             files.setdefault(parts[0], {})[parts[1]] = child
     table = folder / "subject-info.csv"
     ratings, left_out = _read_ratings(table) if is_inside(table, root) and table.exists() else ({}, [])
-    sources = []
+    found: list[tuple[Path, Callable[[], Source]]] = []
     for subject in chosen(sorted(files), subjects, _spelling):
         for order, trial in enumerate(_TRIALS):
             file = files[subject].get(order, folder / f"{subject}_{order + 1}.edf")
             if order not in files[subject]:
                 left_out.append(LeftOut(str(file), f"there is no such file: {subject} is used without its {trial}"))
-            elif not is_inside(file, root):
-                left_out.append(LeftOut(str(file), "a link that leads out of the data set's folder is not followed"))
             else:
-                sources.append(_source(file, subject, order, ratings.get(subject, {})))
-    return Corpus("eegmat", tuple(sources), left_out)
+                found.append((file, partial(_source, file, subject, order, ratings.get(subject, {}))))
+    sources, outside = sources_inside(root, found)
+    return Corpus("eegmat", sources, [*left_out, *outside])
 
 
 def _source(file: Path, subject: str, order: int, ratings: dict[str, float]) -> Source:

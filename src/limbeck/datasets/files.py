@@ -8,9 +8,20 @@ from functools import partial
 from pathlib import Path
 
 from limbeck.errors import DataError, ReadError, did_you_mean
-from limbeck.recording import Recording, Source
+from limbeck.recording import LeftOut, Recording, Source
 
-__all__ = ["LARGEST_FILE", "chosen", "find_folder", "hidden", "inside", "is_inside", "read_bytes", "renamed", "visible"]
+__all__ = [
+    "LARGEST_FILE",
+    "chosen",
+    "find_folder",
+    "hidden",
+    "inside",
+    "is_inside",
+    "read_bytes",
+    "renamed",
+    "sources_inside",
+    "visible",
+]
 
 LARGEST_FILE = 128 * 2**20
 """Bytes of text that a reader takes into memory at once; a wristband's battery is empty before that."""
@@ -58,6 +69,44 @@ def inside(path: Path, root: Path) -> Path:
             advice="Copy the file there, or name the folder that it lies in.",
         )
     return path
+
+
+def sources_inside(
+    root: Path, found: Iterable[tuple[Path, Callable[[], Source]]]
+) -> tuple[tuple[Source, ...], list[LeftOut]]:
+    """Return the sources whose files lie inside the root, and one entry for all those behind links that lead out.
+
+    Parameters
+    ----------
+    root : Path
+        The data set's folder.
+    found : iterable of (Path, callable)
+        Where a recording lies, and what makes its source.
+
+    Returns
+    -------
+    sources : tuple of Source
+        In the order found.
+    left_out : list of LeftOut
+        Empty, or one entry that says how many links were not followed and where they lead.
+    """
+    sources: list[Source] = []
+    outside: list[Path] = []
+    for place, make in found:
+        if is_inside(place, root):
+            sources.append(make())
+        else:
+            outside.append(place)
+    if not outside:
+        return tuple(sources), []
+    homes = list(dict.fromkeys(str(place.resolve().parent) for place in outside))
+    real = homes[0] if len(homes) == 1 else f"{homes[0]} and {len(homes) - 1} more"
+    if len(outside) == 1:
+        what, link = str(outside[0]), "a link that leads out of the data set's folder is not followed"
+    else:
+        what = f"{outside[0]} and {len(outside) - 1} more"
+        link = "links that lead out of the data set's folder are not followed"
+    return tuple(sources), [LeftOut(what, f"{link}; pass the real folder ({real}), or copy the files")]
 
 
 def find_folder(root: Path, fits: Callable[[Path], bool]) -> Path | None:

@@ -42,9 +42,9 @@ def _columns(count: int) -> str:
     return "one number" if count == 1 else f"{count} comma-separated numbers"
 
 
-def shown(line: bytes) -> str:
-    """Return a row as a message shows it: quoted, and not too long."""
-    text = line.decode("ascii", "replace")
+def shown(line: bytes | str) -> str:
+    """Return a row or a cell as a message shows it: quoted, and not too long."""
+    text = line if isinstance(line, str) else line.decode("ascii", "replace")
     return repr(text if len(text) <= 60 else text[:57] + "...")
 
 

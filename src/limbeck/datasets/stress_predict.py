@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from limbeck.datasets import DatasetInfo, dataset, locate
-from limbeck.datasets.e4 import MODULES, Session, clip_events, cut_signal, cut_trace, load_session, session_files
-from limbeck.datasets.files import chosen, find_folder, is_inside, read_bytes, visible
+from limbeck.datasets.e4 import MODULES, Session, early_ends, load_session, session_files, trimmed
+from limbeck.datasets.files import chosen, find_folder, is_inside, read_bytes, sources_inside, visible
 from limbeck.errors import ReadError
-from limbeck.recording import Corpus, Event, LeftOut, Recording, Signal, Source
+from limbeck.recording import Corpus, Event, LeftOut, Recording, Source
 
 __all__ = ["TASKS", "looks_like", "read_labels", "stress_predict", "task_intervals"]
 
@@ -32,7 +32,6 @@ _COLUMNS = ("Participant", "Time(sec)", "Label")
 _HALF_DAY = 43_200.0  # some tags are written on a 12-hour clock
 _SLACK = 60.0  # seconds by which a tag may lie outside the session and still belong to it
 _AGREEMENT = 2.0  # seconds between tags and labels; the corpus agrees within one
-_EARLY_END = 60.0  # seconds; lengths of one session's sensors differ by up to 6 s where nothing failed
 
 # Shortest and longest task in seconds that is believed of button presses: wide around what the corpus holds (Stroop
 # 257-434, interview 468-682, hyperventilation 89-153), narrow enough to notice that a press is missing or one too many.
@@ -118,7 +117,7 @@ def read_labels(file: Path) -> tuple[dict[int, list[Interval]], list[LeftOut]]:
     left_out = []
     for participant in np.unique(participants[bad & np.isfinite(participants)]):
         row = int(np.flatnonzero(bad & (participants == participant))[0])
-        found = ", ".join(f"{column}={table[column].iloc[row]}" for column in _COLUMNS)
+        found = ", ".join(f"{column}={str(table[column].iloc[row])[:40]}" for column in _COLUMNS)
         why = f"found {found}; expected numbers and a label of 0 or 1; labels of participant {participant:g} not used"
         left_out.append(LeftOut(f"{file}, row {row + 2}", why))
     trusted = np.isfinite(participants) & ~np.isin(participants, participants[bad])
@@ -226,17 +225,6 @@ def _from_tags(tags: np.ndarray, name: str) -> tuple[Interval, ...]:
     return _pairs(intervals)
 
 
-def _common_end(signals: Mapping[str, Signal], name: str) -> tuple[float, list[LeftOut]]:
-    """Return where the shortest sensor ends; one that stopped long before the others does not count, but is named."""
-    longest = max(signal.end for signal in signals.values())
-    early = {m: signal.end for m, signal in signals.items() if signal.end < longest - _EARLY_END}
-    notes = [
-        LeftOut(f"{name}: {modality}", f"stops at {end:.0f} s of {longest:.0f} s; nothing is there after that")
-        for modality, end in early.items()
-    ]
-    return min(signal.end for m, signal in signals.items() if m not in early), notes
-
-
 def _schedule(intervals: Sequence[Interval], end: float) -> list[Event]:
     """Return the tasks with a ``rest`` before, between and after them."""
     events: list[Event] = []
@@ -250,24 +238,15 @@ def _schedule(intervals: Sequence[Interval], end: float) -> list[Event]:
 def _read_subject(folder: Path, root: Path, subject: str, labels: Sequence[Interval] | None, trim: float) -> Recording:
     session = load_session(folder, root=root)
     intervals, notes = task_intervals(session, labels, str(folder))
-    shortest, early = _common_end(session.signals, str(folder))
-    start, end = trim, shortest - trim
-    if end <= start:
-        found = f"{shortest:.0f} s of samples"
-        raise ReadError(folder, found=found, expected=f"more than twice the trim of {trim:g} s")
+    early = early_ends(session.signals)  # named in the session's notes; these shorten nothing else
+    shortest = min(signal.end for modality, signal in session.signals.items() if modality not in early)
     schedule = _schedule(intervals, shortest)
-    events = clip_events(schedule, start, end)
+    end = shortest - trim
     cut_short = [event for event in schedule if event.name != "rest" and event.end > end]
     if cut_short:
         what = ", ".join(f"{event.name} until {event.end:.0f} s" for event in cut_short)
         notes.append(LeftOut(f"{folder}: tasks", f"{what}, but the samples used end at {end:.0f} s; cut there"))
-    return Recording(
-        subject=subject,
-        signals={name: cut_signal(signal, start, end) for name, signal in session.signals.items()},
-        events=tuple(events),
-        traces={name: cut_trace(trace, start, end) for name, trace in session.traces.items()},
-        notes=(*session.notes, *notes, *early),
-    )
+    return trimmed(session, folder, trim, end=shortest, subject=subject, events=schedule, notes=notes)
 
 
 @dataset(
@@ -321,24 +300,22 @@ def stress_predict(
     if raw is None or not folders:
         raise ReadError(root, found="no Raw_data/S01, S02, ...", expected="the Stress-Predict folder as published")
     labels, left_out = _labels_beside(raw, root)
-    sources = []
-    for subject in chosen(sorted(folders), subjects, _spelling):
-        folder = folders[subject]
-        if not is_inside(folder, root):
-            why = "a link that leads out of the data set's folder is not followed"
-            left_out.append(LeftOut(str(folder), why))
-            continue
-        own = labels.get(_number(subject) or 0)
-        sources.append(
-            Source(
-                subject=subject,
-                read=partial(_read_subject, folder, root, subject, own, trim),
-                files=session_files(folder, root),
-                options={"labels": own, "trim": trim},
-                modules=("limbeck.datasets.stress_predict", *MODULES),
-            )
-        )
-    return Corpus("stress-predict", tuple(sources), left_out)
+    found = [
+        (folders[subject], partial(_source, folders[subject], root, subject, labels.get(_number(subject) or 0), trim))
+        for subject in chosen(sorted(folders), subjects, _spelling)
+    ]
+    sources, outside = sources_inside(root, found)
+    return Corpus("stress-predict", sources, [*left_out, *outside])
+
+
+def _source(folder: Path, root: Path, subject: str, labels: Sequence[Interval] | None, trim: float) -> Source:
+    return Source(
+        subject=subject,
+        read=partial(_read_subject, folder, root, subject, labels, trim),
+        files=session_files(folder, root),
+        options={"labels": labels, "trim": trim},
+        modules=("limbeck.datasets.stress_predict", *MODULES),
+    )
 
 
 def _labels_beside(raw: Path, root: Path) -> tuple[dict[int, list[Interval]], list[LeftOut]]:

@@ -187,7 +187,8 @@ def _rows(table: pd.DataFrame, fold: Fold, arm: str, values: np.ndarray, seed: i
     """Write the predictions of one arm on one fold as rows of the table of predictions."""
     tested = table.iloc[fold.test]
     traces = values.shape[1] == 1
-    rows = tested[["subject", "session", "trial"]].reset_index(drop=True)
+    known = [name for name in ("subject", "session", "trial", "segment") if name in tested.columns]
+    rows = tested[known].reset_index(drop=True)
     rows.insert(0, "variant", variant)
     rows.insert(1, "arm", arm)
     rows = rows.assign(

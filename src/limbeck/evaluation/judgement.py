@@ -13,7 +13,19 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-__all__ = ["ArmScore", "Comparison", "Difference", "GapClosed", "Interval", "Judgement", "Verdict"]
+__all__ = [
+    "REQUIRED_CREDIT",
+    "ArmScore",
+    "Comparison",
+    "Difference",
+    "GapClosed",
+    "Interval",
+    "Judgement",
+    "Verdict",
+]
+
+REQUIRED_CREDIT = ("own_input", "scrambled")
+"""The credit controls without which nothing can be claimed; alone is always a bar."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +69,11 @@ class Comparison:
     ceiling: str | None
     credit: Mapping[str, str]
     diagnostics: Mapping[str, str]
+
+    @property
+    def missing_credit(self) -> tuple[str, ...]:
+        """The credit controls that a claim needs and that were not run."""
+        return tuple(kind for kind in REQUIRED_CREDIT if kind not in self.credit)
 
 
 @dataclass(frozen=True)
@@ -134,7 +151,8 @@ class Verdict:
     claim : bool
         True when taught beats alone and every credit control at the level of the study, after Holm over its claims.
     p_claim, p_claim_holm : float
-        The intersection-union p-value, and after Holm over all claims of the study.
+        The intersection-union p-value, and after Holm over all claims of the study; the latter is NaN for a comparison
+        that cannot be claimed, which Holm does not count.
     sentence : str
         The verdict in plain words with its figures.
     differences : tuple of Difference
@@ -142,7 +160,15 @@ class Verdict:
     gap : GapClosed or None
         None when the comparison names no ceiling.
     smallest_gain : float
-        The gain over alone that these subjects would show with 80 % probability; infinite when they are too few.
+        The gain over alone that these subjects would show with 80 % probability in a test at `level`; infinite when
+        they are too few, NaN when all of them gain alike, so that nothing tells how far a mean would move. The claim
+        asks for the credit controls too, and so for more.
+    level : float
+        The level of `smallest_gain`, that which Holm asks of the first of its claims: alpha / `n_claims`.
+    n_claims : int
+        How many claims of the study Holm corrected for: those that can be claimed.
+    claimable : bool
+        False when a credit control was not run (``comparison.missing_credit``): nothing can be claimed then.
     """
 
     comparison: Comparison
@@ -153,6 +179,9 @@ class Verdict:
     differences: tuple[Difference, ...]
     gap: GapClosed | None
     smallest_gain: float
+    level: float
+    n_claims: int
+    claimable: bool
 
 
 @dataclass(frozen=True, eq=False)

@@ -260,7 +260,8 @@ def smallest_detectable_gain(differences: np.ndarray, *, alpha: float = 0.05, po
     Returns
     -------
     float
-        In the unit of the differences; infinite when so few subjects cannot reach `alpha` by sign flips at all.
+        In the unit of the differences; infinite when so few subjects cannot reach `alpha` by sign flips at all, NaN
+        when all differences are alike: without a spread there is nothing to tell it from.
     """
     from scipy.optimize import brentq
     from scipy.stats import nct, t
@@ -269,6 +270,9 @@ def smallest_detectable_gain(differences: np.ndarray, *, alpha: float = 0.05, po
     n = len(d)
     if smallest_possible_p(n) > alpha:
         return float("inf")
+    spread = d.std(ddof=1)
+    if spread <= 1e-12 * np.abs(d).max():
+        return float("nan")
     critical = t.ppf(1 - alpha / 2, n - 1)
 
     def shortfall(noncentrality: float) -> float:
@@ -276,7 +280,7 @@ def smallest_detectable_gain(differences: np.ndarray, *, alpha: float = 0.05, po
         return power - (1.0 - below)
 
     noncentrality = brentq(shortfall, 0.0, 10.0 * critical)
-    return float(noncentrality * d.std(ddof=1) / np.sqrt(n))
+    return float(noncentrality * spread / np.sqrt(n))
 
 
 def bayesian_signed_rank(

@@ -4,9 +4,10 @@ The table has one row per test window, arm, repetition and seed: ``variant arm s
 condition fold repetition seed truth prediction`` and, for classes, the probabilities ``p0 .. p{K-1}``. Everything is
 computed over whole columns of integer codes: a study of 22 subjects, 30 repetitions and 10 arms has a million rows.
 
-A subject is scored per repetition and seed, and these scores are averaged. A subject whose windows lack a class is
-scored on the classes that are there: balanced accuracy is then the mean recall of those, and AUC, kappa and MCC are
-undefined (NaN) where a single class is left; `subjects_lacking_classes` names them.
+A subject is scored per repetition and seed, and these scores are averaged. A subject whose windows hold a single class
+has no score of classes (NaN), whatever was predicted: the recall of one class rises with every shift of the threshold
+towards it, and an arm that says that class more often would seem to gain. A subject with two classes or more of several
+is scored on those that are there: balanced accuracy is then their mean recall. `class_counts` tells who has what.
 """
 
 from __future__ import annotations
@@ -18,23 +19,27 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from limbeck.errors import DataError
-from limbeck.metrics import METRICS, confusion_matrix, grouped_auc, grouped_trace_scores
+from limbeck.metrics import METRICS, confusion_matrix, find_metric, grouped_auc, grouped_trace_scores
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
     "check_predictions",
+    "check_target",
     "class_count",
+    "class_counts",
     "coverage",
     "mean_confusion",
     "natural_order",
     "pooled_scores",
     "probability_columns",
     "subject_scores",
-    "subjects_lacking_classes",
     "to_trials",
 ]
+
+SUBJECTS_SHOWN = 8
+"""Subjects that a message names."""
 
 DRAW = ("repetition", "seed")
 """What is averaged over."""
@@ -166,10 +171,10 @@ def subject_scores(predictions: pd.DataFrame, *, kind: str = "class", n_classes:
     -------
     pandas.DataFrame
         Index ``variant, arm, subject`` in the order of their first rows, one column per metric of the kind; each the
-        mean over repetitions and seeds.
+        mean over repetitions and seeds. NaN for classes where the truth of a subject holds one class only.
     """
     by = ["variant", "arm", "subject"]
-    return _scores(predictions, by, kind=kind, n_classes=n_classes)
+    return _scores(predictions, by, kind=kind, n_classes=n_classes, least_classes=2)
 
 
 def pooled_scores(predictions: pd.DataFrame, *, kind: str = "class", n_classes: int | None = None) -> pd.DataFrame:
@@ -180,10 +185,17 @@ def pooled_scores(predictions: pd.DataFrame, *, kind: str = "class", n_classes: 
     return _scores(predictions, ["variant", "arm"], kind=kind, n_classes=n_classes)
 
 
-def _scores(predictions: pd.DataFrame, by: list[str], *, kind: str, n_classes: int | None) -> pd.DataFrame:
+def _scores(
+    predictions: pd.DataFrame, by: list[str], *, kind: str, n_classes: int | None, least_classes: int = 1
+) -> pd.DataFrame:
     k = 0 if kind == "trace" else n_classes or class_count(predictions)
     group, keys = _group(predictions, [*by, *DRAW])
-    return _average_draws(keys, _score_groups(predictions, group, len(keys), kind=kind, n_classes=k), by)
+    scores = _score_groups(predictions, group, len(keys), kind=kind, n_classes=k)
+    if k:
+        truth = predictions["truth"].to_numpy(np.int64)
+        enough = (np.bincount(group * k + truth, minlength=len(keys) * k).reshape(-1, k) > 0).sum(1) >= least_classes
+        scores = {name: np.where(enough, values, np.nan) for name, values in scores.items()}
+    return _average_draws(keys, scores, by)
 
 
 def mean_confusion(predictions: pd.DataFrame, n_classes: int) -> dict[tuple[str, str], np.ndarray]:
@@ -212,7 +224,9 @@ def mean_confusion(predictions: pd.DataFrame, n_classes: int) -> dict[tuple[str,
 def to_trials(predictions: pd.DataFrame, *, kind: str = "class") -> pd.DataFrame:
     """Aggregate windows to trials: the mean of the probabilities, or of the trace.
 
-    A trial is what a subject did in one recording under one condition: ``(subject, session, trial, condition)``.
+    A trial is one labelled segment of a recording: ``(subject, session, trial, segment)``. In a table without the
+    column ``segment`` (or with rows that lack it) it is what a subject did in one recording under one condition, and
+    segments of one name count as one trial.
 
     Parameters
     ----------
@@ -234,17 +248,17 @@ def to_trials(predictions: pd.DataFrame, *, kind: str = "class") -> pd.DataFrame
     """
     import pandas as pd
 
-    keys = ["variant", "arm", "subject", "session", "trial", "condition", *DRAW]
-    group, rows = _group(predictions, keys)
+    own = "segment" if _has_segments(predictions) else "condition"
+    group, rows = _group(predictions, ["variant", "arm", "subject", "session", "trial", own, *DRAW])
     size = np.bincount(group, minlength=len(rows))
 
     def mean(column: str) -> np.ndarray:
         return np.bincount(group, weights=predictions[column].to_numpy(float), minlength=len(rows)) / size
 
     _, first = np.unique(group, return_index=True)
-    rows["window"] = predictions["window"].to_numpy()[first]
-    if "fold" in predictions.columns:
-        rows["fold"] = predictions["fold"].to_numpy()[first]
+    for column in ("window", "condition", "fold"):
+        if column in predictions.columns and column not in rows.columns:
+            rows[column] = predictions[column].to_numpy()[first]
     if kind == "trace":
         return rows.assign(truth=mean("truth"), prediction=mean("prediction"))
     truth = predictions["truth"].to_numpy()
@@ -259,6 +273,10 @@ def to_trials(predictions: pd.DataFrame, *, kind: str = "class") -> pd.DataFrame
     probabilities = np.column_stack([mean(column) for column in columns])
     rows["prediction"] = probabilities.argmax(1)
     return pd.concat([rows, pd.DataFrame(probabilities, columns=columns)], axis=1)
+
+
+def _has_segments(predictions: pd.DataFrame) -> bool:
+    return "segment" in predictions.columns and not predictions["segment"].isna().any()
 
 
 def _check_one_truth(predictions: pd.DataFrame, rows: pd.DataFrame, differs: np.ndarray) -> None:
@@ -298,10 +316,60 @@ def coverage(predictions: pd.DataFrame, keys: Sequence[str]) -> tuple[dict[str, 
     return {str(name): seen[number] for number, name in enumerate(names)}, combinations
 
 
-def subjects_lacking_classes(predictions: pd.DataFrame, n_classes: int) -> dict[str, list[int]]:
-    """Return the subjects whose test windows lack a class, with the codes of the classes they lack."""
-    code, subjects = _group(predictions, ["subject"])
-    present = np.zeros((len(subjects), n_classes), bool)
-    present[code, predictions["truth"].to_numpy(np.int64)] = True
-    names = subjects["subject"].astype(str).tolist()
-    return {name: np.flatnonzero(~row).tolist() for name, row in zip(names, present, strict=True) if not row.all()}
+def class_counts(predictions: pd.DataFrame, n_classes: int) -> pd.DataFrame:
+    """Return how many samples of each class the subjects were tested on; for the predictions of one variant.
+
+    Returns
+    -------
+    pandas.DataFrame of int64
+        Index subject in natural order, one column per class code. Samples that several arms or draws predicted count
+        once.
+    """
+    import pandas as pd
+
+    samples = predictions[["subject", "window", "truth"]].drop_duplicates(["subject", "window"])
+    code, subjects = _group(samples, ["subject"])
+    truth = samples["truth"].to_numpy(np.int64)
+    counts = np.bincount(code * n_classes + truth, minlength=len(subjects) * n_classes).reshape(-1, n_classes)
+    table = pd.DataFrame(counts, index=pd.Index(subjects["subject"].astype(str), name="subject"))
+    return table.loc[natural_order(table.index)]
+
+
+def check_target(windows: pd.DataFrame, *, metric: str = "balanced_accuracy", classes: Sequence[str] = ()) -> None:
+    """Refuse a target on which no two arms could be compared, before anything is trained.
+
+    Parameters
+    ----------
+    windows : pandas.DataFrame
+        :func:`limbeck.windows.table`: a row per window with ``subject``, ``target`` and, where some windows are for
+        calibration, ``calibration``.
+    metric : str
+        What verdicts are made on; ``rmse`` is defined for a constant trace, all others need two values.
+    classes : sequence of str
+        Names of the classes in the order of their codes, for the message.
+
+    Raises
+    ------
+    DataError
+        When there is no subject whose windows hold two classes, or two values of the trace.
+    """
+    kind = find_metric(metric).kind
+    if metric == "rmse":
+        return
+    used = windows
+    if "calibration" in windows.columns:
+        used = windows[~windows["calibration"].to_numpy(dtype=bool)]
+    values = used.groupby(used["subject"].astype(str), observed=True)["target"].unique()
+    if any(len(found) > 1 for found in values):
+        return
+    held = []
+    for subject in natural_order(values.index)[:SUBJECTS_SHOWN]:
+        value = values[subject][0]
+        named = classes[int(value)] if kind == "class" and 0 <= value < len(classes) else f"{value:g}"
+        held.append(f"{subject} ({named})")
+    more = ", ..." if len(values) > SUBJECTS_SHOWN else ""
+    what = "class" if kind == "class" else "value of the trace"
+    raise DataError(
+        f"Each of the {len(values)} subjects has windows of one {what} only: {', '.join(held)}{more}. Scores are "
+        f"computed within subjects and need two; choose a target that differs within a subject."
+    )

@@ -12,7 +12,12 @@ Besides, the p-value of each credit difference is given after Holm over the cred
 answers another question, which of the single differences are real, and decides nothing.
 
 *The smallest gain* a study could show is that over alone at 80 % power, at the level that Holm asks of the first of its
-claims (alpha over their number), so that it speaks of the claim as it is judged.
+claims (alpha over their number); the verdict carries that level. The claim asks for the credit controls too.
+
+*What a mean over subjects hides.* A subject with a single class has no score and is left out of the pairs, which a
+warning names. The clock is warned of where it reads the schedule (its interval lies above what a constant scores) and
+an arm falls behind it (the interval of their paired difference lies above zero); a dummy, where an arm falls behind it
+in the same sense. Means alone would warn of every second null study.
 """
 
 from __future__ import annotations
@@ -26,7 +31,7 @@ import numpy as np
 from limbeck.errors import DataError, did_you_mean
 from limbeck.evaluation import statistics, tables, wording
 from limbeck.evaluation.gap import gap_closed
-from limbeck.evaluation.judgement import ArmScore, Comparison, Difference, GapClosed, Judgement, Verdict
+from limbeck.evaluation.judgement import ArmScore, Comparison, Difference, GapClosed, Interval, Judgement, Verdict
 from limbeck.metrics import METRICS, Metric, find_metric
 
 if TYPE_CHECKING:
@@ -38,6 +43,9 @@ LEVELS = ("window", "trial")
 
 CLOCK_PREFIX = "confound/"
 DUMMIES = ("baseline/majority", "baseline/mean")
+
+FEW_SAMPLES = 3
+"""Samples of a class below which a subject's recall of it is a coarse figure, and a warning says so."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +71,6 @@ class _Draft:
     over_alone: np.ndarray
     gap: GapClosed | None
     p_claim: float
-    claimable: bool
 
 
 def judge(
@@ -110,7 +117,7 @@ def judge(
     ------
     DataError
         When the table cannot be scored, a comparison names an arm or variant that is not there, or the arms of a claim
-        were not tested on the same windows.
+        were not tested on the same windows, or two arms have no subject with a score of both.
     LimbeckError
         When the metric is unknown.
     """
@@ -231,10 +238,11 @@ def _paired(chosen: pd.DataFrame, arm: str, other: str, metric: Metric) -> tuple
     pair = chosen[[arm, other]].to_numpy(float)
     pair = pair[np.isfinite(pair).all(1)]
     if not len(pair):
+        same = "class" if metric.kind == "class" else "value"
         raise DataError(
-            f"No subject has a score ({metric.label}) of both '{arm}' and '{other}', so they cannot be compared. The "
-            "score is undefined where a subject's windows hold one class, or one value of the trace, only; choose "
-            "another metric."
+            f"No subject has a score ({metric.label}) of both '{arm}' and '{other}', so they cannot be compared. A "
+            f"subject has none where all tested windows hold the same {same}; choose a target that differs within a "
+            "subject."
         )
     sign = 1.0 if metric.higher_is_better else -1.0
     first, second = sign * pair[:, 0], sign * pair[:, 1]
@@ -281,7 +289,6 @@ def _draft(comparison: Comparison, chosen: pd.DataFrame, rules: _Rules) -> _Draf
         over_alone=first - second,
         gap=_gap(comparison, chosen, rules),
         p_claim=max(d.p_sign_flip if d.gain.estimate > 0 else 1.0 for d in credit),
-        claimable=set(wording.REQUIRED_CREDIT) <= set(comparison.credit),
     )
 
 
@@ -299,7 +306,7 @@ def _correct_over_study(
     drafts: list[list[_Draft]], rules: _Rules
 ) -> tuple[list[tuple[Verdict, ...]], list[tuple[str, ...]]]:
     """Correct the claims of all variants together, and the credit differences of each variant by themselves."""
-    claims = [draft.p_claim for variant in drafts for draft in variant if draft.claimable]
+    claims = [draft.p_claim for variant in drafts for draft in variant if not draft.comparison.missing_credit]
     corrected = iter(statistics.holm(claims))
     verdicts, warnings = [], []
     for variant in drafts:
@@ -311,7 +318,7 @@ def _correct_over_study(
             differences = tuple(
                 replace(d, p_holm=float(next(by_difference))) if d.role == "credit" else d for d in draft.differences
             )
-            p_holm = float(next(corrected)) if draft.claimable else 1.0
+            p_holm = float("nan") if draft.comparison.missing_credit else float(next(corrected))
             own.append(_verdict(draft, differences, p_holm, len(claims), rules))
         verdicts.append(tuple(own))
         warnings.append(_few_subjects_warnings(variant, len(claims), rules.alpha))
@@ -321,8 +328,10 @@ def _correct_over_study(
 def _verdict(
     draft: _Draft, differences: tuple[Difference, ...], p_claim_holm: float, n_claims: int, rules: _Rules
 ) -> Verdict:
-    claim = draft.claimable and p_claim_holm <= rules.alpha
-    smallest = statistics.smallest_detectable_gain(draft.over_alone, alpha=rules.alpha / max(n_claims, 1))
+    claimable = not draft.comparison.missing_credit
+    claim = claimable and p_claim_holm <= rules.alpha
+    level = rules.alpha / max(n_claims, 1)
+    smallest = statistics.smallest_detectable_gain(draft.over_alone, alpha=level)
     sentence = wording.verdict_sentence(
         [d for d in differences if d.role == "credit"],
         metric=rules.metric,
@@ -342,6 +351,9 @@ def _verdict(
         differences=differences,
         gap=draft.gap,
         smallest_gain=smallest,
+        level=level,
+        n_claims=n_claims,
+        claimable=claimable,
     )
 
 
@@ -395,33 +407,92 @@ def _score_warnings(
     rules: _Rules,
 ) -> list[str]:
     """Say what a reader must know before believing the scores of one variant."""
-    metric, means = rules.metric, chosen.mean()
-    sign = 1.0 if metric.higher_is_better else -1.0
-    main = dict.fromkeys(arm for comparison in comparisons for arm in _main_arms(comparison))
+    main = list(dict.fromkeys(arm for comparison in comparisons for arm in _main_arms(comparison)))
     if not comparisons:
-        main = dict.fromkeys(arm for arm in chosen.columns if "/" not in arm)
-    warnings = []
-    for clock in (arm for arm in chosen.columns if arm.startswith(CLOCK_PREFIX)):
-        beaten = {arm: float(means[arm]) for arm in main if sign * (means[clock] - means[arm]) > 0}
-        if beaten:
-            warnings.append(wording.clock_warning(clock, float(means[clock]), beaten, metric))
-    warnings += [
-        wording.below_baseline_warning(arm, float(means[arm]), dummy, float(means[dummy]), metric)
-        for dummy in DUMMIES
-        if dummy in chosen.columns
-        for arm in main
-        if sign * (means[dummy] - means[arm]) > 0
-    ]
-    if metric.kind == "class":
-        lacking = tables.subjects_lacking_classes(samples, rules.n_classes)
-        if lacking:
-            named = {subject: [rules.classes[code] for code in codes] for subject, codes in lacking.items()}
-            warnings.append(wording.lacking_classes_warning(named))
+        main = [arm for arm in chosen.columns if "/" not in arm]
+    warnings = [*_clock_warnings(chosen, main, rules), *_dummy_warnings(chosen, main, rules)]
+    if rules.metric.kind == "class":
+        warnings += _class_warnings(samples, rules)
     for draft in drafts:
         left = len(chosen) - len(draft.over_alone)
         if left:
             warnings.append(
-                f"{left} of {len(chosen)} subjects have no {metric.label} of both {draft.comparison.taught} and "
+                f"{left} of {len(chosen)} subjects have no {rules.metric.label} of both {draft.comparison.taught} and "
                 f"{draft.comparison.alone} and are left out of their comparison."
             )
     return list(dict.fromkeys(warnings))
+
+
+def _clock_warnings(chosen: pd.DataFrame, arms: Sequence[str], rules: _Rules) -> list[str]:
+    """Warn of clocks that read the schedule and of the arms that fall behind them."""
+    means, warnings = chosen.mean(), []
+    for clock in (arm for arm in chosen.columns if arm.startswith(CLOCK_PREFIX)):
+        if not _reads_schedule(chosen, clock, rules):
+            continue
+        beaten = {arm: float(means[arm]) for arm in arms if _lead(chosen, clock, arm, rules).low > 0}
+        if beaten:
+            warnings.append(wording.clock_warning(clock, float(means[clock]), beaten, rules.metric))
+    return warnings
+
+
+def _reads_schedule(chosen: pd.DataFrame, clock: str, rules: _Rules) -> bool:
+    """Return whether the interval of a clock's score lies above what a constant prediction scores."""
+    constant = next((float(chosen[dummy].mean()) for dummy in DUMMIES if dummy in chosen.columns), np.nan)
+    if not np.isfinite(constant):
+        constant = _score_of_chance(rules)
+    sign = 1.0 if rules.metric.higher_is_better else -1.0
+    score = statistics.bootstrap_interval(
+        sign * chosen[clock].to_numpy(float), resamples=rules.resamples, seed=rules.seed
+    )
+    return bool(score.low > sign * constant)
+
+
+def _score_of_chance(rules: _Rules) -> float:
+    """Return what a prediction without knowledge scores, where the metric has such a value; else NaN."""
+    name = rules.metric.name
+    if name == "balanced_accuracy":
+        return 1 / rules.n_classes
+    return {"auc": 0.5, "kappa": 0.0, "mcc": 0.0, "ccc": 0.0, "pcc": 0.0}.get(name, np.nan)
+
+
+def _dummy_warnings(chosen: pd.DataFrame, arms: Sequence[str], rules: _Rules) -> list[str]:
+    """Warn of arms that fall behind a dummy that knows no signal."""
+    means = chosen.mean()
+    return [
+        wording.below_baseline_warning(arm, float(means[arm]), dummy, float(means[dummy]), rules.metric)
+        for dummy in DUMMIES
+        if dummy in chosen.columns
+        for arm in arms
+        if _lead(chosen, dummy, arm, rules).low > 0
+    ]
+
+
+def _lead(chosen: pd.DataFrame, first: str, second: str, rules: _Rules) -> Interval:
+    """Return how far the first arm is better than the second, over the subjects that have a score of both."""
+    sign = 1.0 if rules.metric.higher_is_better else -1.0
+    lead = sign * (chosen[first] - chosen[second]).to_numpy(float)
+    return statistics.bootstrap_interval(lead, resamples=rules.resamples, seed=rules.seed)
+
+
+def _class_warnings(samples: pd.DataFrame, rules: _Rules) -> list[str]:
+    """Name the subjects that have one class only, that lack some of several, or that have few samples of one."""
+    counts = tables.class_counts(samples, rules.n_classes)
+    names = np.asarray(rules.classes)
+    single, lacking, few = {}, {}, {}
+    for subject, row in zip(counts.index, counts.to_numpy(), strict=True):
+        if (row > 0).sum() < 2:
+            single[subject] = names[row > 0].tolist()
+            continue
+        if (row == 0).any():
+            lacking[subject] = names[row == 0].tolist()
+        scarce = (row > 0) & (row < FEW_SAMPLES)
+        if scarce.any():
+            few[subject] = [f"{n} of {name}" for n, name in zip(row[scarce], names[scarce], strict=True)]
+    warnings = []
+    if single:
+        warnings.append(wording.single_class_warning(single))
+    if lacking:
+        warnings.append(wording.lacking_classes_warning(lacking))
+    if few:
+        warnings.append(wording.few_samples_warning(few, rules.level, FEW_SAMPLES))
+    return warnings

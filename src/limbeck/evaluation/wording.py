@@ -6,23 +6,25 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from limbeck.evaluation.judgement import Difference, Interval
+from limbeck.evaluation.judgement import REQUIRED_CREDIT, Difference, Interval
 from limbeck.metrics import Metric
 
 __all__ = [
-    "REQUIRED_CREDIT",
     "below_baseline_warning",
     "clock_warning",
+    "few_samples_warning",
     "format_amount",
     "format_interval",
+    "format_level",
     "format_p",
     "lacking_classes_warning",
+    "single_class_warning",
     "too_few_subjects_warning",
     "verdict_sentence",
 ]
 
-REQUIRED_CREDIT = ("own_input", "scrambled")
-"""The credit controls without which nothing can be claimed; alone is always a bar."""
+SUBJECTS_SHOWN = 8
+"""Subjects that a warning names."""
 
 
 def format_amount(value: float, metric: Metric) -> str:
@@ -39,6 +41,11 @@ def format_interval(gain: Interval, metric: Metric) -> str:
 def format_p(p: float) -> str:
     """Write a p-value as ``p = 0.012``."""
     return "p < 0.001" if p < 0.001 else f"p = {min(p, 1.0):.3f}"
+
+
+def format_level(alpha: float, n_claims: int) -> str:
+    """Write the level that Holm asks of the first of several claims, as ``0.05/6``."""
+    return f"{alpha:g}/{n_claims}" if n_claims > 1 else f"{alpha:g}"
 
 
 def _list(names: Sequence[str]) -> str:
@@ -83,7 +90,7 @@ def verdict_sentence(
     if claim:
         return f"Teaching helped: {beats} and every credit control ({format_p(p_claim_holm)} after Holm over {claims})."
     if over_alone.p_sign_flip > alpha:
-        return _no_evidence(over_alone, metric, smallest_gain)
+        return _no_evidence(over_alone, metric, smallest_gain, format_level(alpha, n_claims))
     if gain.estimate <= 0:
         return (
             f"Teaching hurt: {taught} falls behind {alone} by {format_amount(-gain.estimate, metric)} "
@@ -95,8 +102,9 @@ def verdict_sentence(
     missing = [kind for kind in REQUIRED_CREDIT if kind not in {d.kind for d in controls}]
     if missing:
         return (
-            f"{_capital(beats)} ({format_p(over_alone.p_sign_flip)}), but the credit controls {_list(missing)} were "
-            "not run: what the gain comes from is open, and nothing is claimed."
+            f"{_capital(beats)} ({format_p(over_alone.p_sign_flip)}), but the credit "
+            f"control{'s' if len(missing) > 1 else ''} {_list(missing)} {'were' if len(missing) > 1 else 'was'} not "
+            "run: what the gain comes from is open, and nothing is claimed."
         )
     return (
         f"{_capital(beats)} and every credit control ({format_p(p_claim)}), but not after Holm over {claims} "
@@ -104,13 +112,18 @@ def verdict_sentence(
     )
 
 
-def _no_evidence(over_alone: Difference, metric: Metric, smallest_gain: float) -> str:
+def _no_evidence(over_alone: Difference, metric: Metric, smallest_gain: float, level: str) -> str:
     gain, n = over_alone.gain, over_alone.n_subjects
-    shown = (
-        f"the smallest gain these {n} subjects could show is {format_amount(smallest_gain, metric)}"
-        if np.isfinite(smallest_gain)
-        else f"{n} subjects are too few to show any gain at this level"
-    )
+    if np.isposinf(smallest_gain):
+        shown = f"{n} subjects are too few to show any gain at {level}"
+    elif np.isnan(smallest_gain):
+        shown = f"the differences of all {n} subjects are alike, so the smallest gain they could show is unknown"
+    else:
+        amount = format_amount(smallest_gain, metric)
+        shown = (
+            f"the smallest gain over {over_alone.other} that these {n} subjects could show at {level} is {amount}, and "
+            "the claim also asks for the controls"
+        )
     sign = "+" if gain.estimate >= 0 else ""
     return (
         f"No evidence that teaching helped: {over_alone.arm} against {over_alone.other} is "
@@ -139,9 +152,9 @@ def clock_warning(clock: str, score: float, beaten: Mapping[str, float], metric:
     """Say that a predictor that knows only the schedule scores above arms that read sensors."""
     arms = _list([f"{arm} ({value:.2f})" for arm, value in beaten.items()])
     return (
-        f"The clock alone ({clock}) scores {score:.2f} ({metric.label}), better than {arms}: everyone follows one "
-        "schedule, so the time says more about the target than these sensors do. A high score on these data is no "
-        "proof of reading physiology."
+        f"The clock alone ({clock}) scores {score:.2f} ({metric.label}), better than {arms}. Where everyone follows "
+        "one schedule, time tells the target without any sensor: a high score on these data is no proof of reading "
+        "physiology."
     )
 
 
@@ -162,11 +175,35 @@ def too_few_subjects_warning(n_subjects: int, smallest_p: float, alpha: float, n
     )
 
 
-def lacking_classes_warning(lacking: Mapping[str, Sequence[str]]) -> str:
-    """Say which subjects lack a class in their test windows."""
-    shown = [f"{subject} (no {_list(list(names))})" for subject, names in list(lacking.items())[:8]]
-    more = f" and {len(lacking) - 8} more" if len(lacking) > 8 else ""
+def single_class_warning(held: Mapping[str, Sequence[str]]) -> str:
+    """Say which subjects have a single class in their test windows, and so no score."""
+    shown = _subjects({subject: f"only {_list(list(names))}" for subject, names in held.items()})
     return (
-        f"{len(lacking)} subject{'s lack' if len(lacking) != 1 else ' lacks'} a class: {', '.join(shown)}{more}. Their "
-        "balanced accuracy is the mean recall of the classes they have, for which 1 / classes is not the chance level."
+        f"{len(held)} subject{' has' if len(held) == 1 else 's have'} windows of one class only: {shown}. Without a "
+        "score, they are left out of means and tests: the recall of a single class rises and falls with the threshold "
+        "and tells nothing."
     )
+
+
+def lacking_classes_warning(lacking: Mapping[str, Sequence[str]]) -> str:
+    """Say which subjects lack some of several classes in their test windows."""
+    shown = _subjects({subject: f"no {_list(list(names))}" for subject, names in lacking.items()})
+    return (
+        f"{len(lacking)} subject{'s lack' if len(lacking) != 1 else ' lacks'} a class: {shown}. Their balanced "
+        "accuracy is the mean recall of the classes they have, for which 1 / classes is not the chance level."
+    )
+
+
+def few_samples_warning(few: Mapping[str, Sequence[str]], level: str, least: int) -> str:
+    """Say which subjects have so few samples of a class that its recall is a coarse figure."""
+    shown = _subjects({subject: _list(list(parts)) for subject, parts in few.items()})
+    return (
+        f"{len(few)} subject{'s have' if len(few) != 1 else ' has'} fewer than {least} {level}s of a class: {shown}. "
+        f"The recall of that class moves in large steps, and a single {level} weighs as much as many elsewhere."
+    )
+
+
+def _subjects(said: Mapping[str, str]) -> str:
+    shown = [f"{subject} ({text})" for subject, text in list(said.items())[:SUBJECTS_SHOWN]]
+    more = f" and {len(said) - SUBJECTS_SHOWN} more" if len(said) > SUBJECTS_SHOWN else ""
+    return f"{', '.join(shown)}{more}"

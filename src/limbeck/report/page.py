@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from limbeck.errors import DataError
+from limbeck.evaluation.wording import format_level
 from limbeck.report import figures, words
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ DATA_TITLES: Mapping[str, str] = {
     "length": "window length (s)",
     "hop": "window hop (s)",
     "classes": "windows per class",
+    "ceilings": "best reachable score",
 }
 
 
@@ -92,25 +94,22 @@ def _page(record: StudyRecord, judgements: Sequence[Judgement], history: pd.Data
     verdicts = [verdict for variant in variants for verdict in variant["verdicts"]]
     metric = judgements[0].metric if judgements else ""
     environment = {key: value for key, value in record.environment.items() if key != "packages"}
+    arms = _arms(record)
     page: dict[str, Any] = {
         "when": record.timing.get("finished") or record.timing.get("started"),
         "headline": _headline(judgements),
         "verdicts": verdicts,
-        "claims": len(verdicts),
         "cautions": cautions(record, judgements),
         "gains_figure": _gains_figure(judgements, swept=swept),
         "gains_caption": _gains_caption(judgements),
         "overview": [verdict["overview"] for verdict in verdicts] if len(verdicts) > 1 else [],
         "metric_label": words.metric_label(metric),
         "unit": words.gain_unit(metric),
-        "alpha": f"{judgements[0].alpha:g}" if judgements else "0.05",
+        "level": _level(judgements),
         "protocol": _protocol(record, judgements),
-        "data": [
-            (DATA_TITLES.get(key, key.replace("_", " ")), value)
-            for key, value in record.data.items()
-            if value not in (None, "", {}, [], ())
-        ],
-        "arms": _arms(record),
+        "data": _data(record),
+        "arms": [row for row in arms if not row["derived"]] or arms,
+        "derived_arms": [row for row in arms if row["derived"]] if any(not row["derived"] for row in arms) else [],
         "glossary": _glossary(judgements),
         "variants": variants,
         "smallest": [verdict["overview"] for verdict in verdicts],
@@ -138,19 +137,42 @@ def _contents(page: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _headline(judgements: Sequence[Judgement]) -> str:
-    claims = [verdict.claim for judgement in judgements for verdict in judgement.verdicts]
+    verdicts = [verdict for judgement in judgements for verdict in judgement.verdicts]
+    claims = [verdict.claim for verdict in verdicts if verdict.claimable]
     if not judgements:
         return "Nothing was tested: this run has no predictions."
-    if not claims:
+    if not verdicts:
         return "This study makes no comparison: it reports scores, and no claim that teaching helped."
-    if len(claims) == 1:
-        return "Teaching helped." if claims[0] else "This study does not show that teaching helped."
+    if not claims:
+        return "Nothing can be claimed: no comparison was run with all credit controls."
+    apart = len(verdicts) - len(claims)
+    besides = f" {apart} more cannot be claimed." if apart else ""
     held = sum(claims)
+    if len(claims) == 1:
+        return ("Teaching helped." if held else "This study does not show that teaching helped.") + besides
     if held == 0:
-        return f"None of {len(claims)} comparisons shows that teaching helped."
+        return f"None of {len(claims)} comparisons shows that teaching helped.{besides}"
     if held == len(claims):
-        return f"Teaching helped in all {held} comparisons."
-    return f"Teaching helped in {held} of {len(claims)} comparisons."
+        return f"Teaching helped in all {held} comparisons.{besides}"
+    return f"Teaching helped in {held} of {len(claims)} comparisons.{besides}"
+
+
+def _level(judgements: Sequence[Judgement]) -> str:
+    """Return the level at which the smallest gains were computed: alpha, over the number of claims."""
+    verdict = next((verdict for judgement in judgements for verdict in judgement.verdicts), None)
+    return format_level(judgements[0].alpha, verdict.n_claims) if verdict else ""
+
+
+def _data(record: StudyRecord) -> list[tuple[str, Any]]:
+    """Return what is said of the data; keys without a value are left out."""
+    rows = []
+    for key, value in record.data.items():
+        if value in (None, "", {}, [], ()):
+            continue
+        if key == "ceilings" and isinstance(value, Mapping):
+            value = {view: words.score(float(best)) for view, best in value.items()}
+        rows.append((DATA_TITLES.get(key, key.replace("_", " ")), value))
+    return rows
 
 
 def cautions(record: StudyRecord, judgements: Sequence[Judgement]) -> list[str]:
@@ -332,7 +354,7 @@ def _metrics(judgement: Judgement) -> list[str]:
 
 
 def _score_caption(judgement: Judgement) -> str:
-    several = {score.n_subjects for score in judgement.arms.values()}
+    several = {int(count) for count in judgement.per_subject.notna().sum()}
     count = f"{min(several)} to {max(several)}" if len(several) > 1 else str(*several)
     return f"Mean over {count} subjects with its 95 % interval below, per {judgement.level}."
 
@@ -394,7 +416,11 @@ def _arms(record: StudyRecord) -> list[dict[str, Any]]:
         found.setdefault(definition, []).append(str(row.get("variant") or ""))
     names = ("arm", "parameters", "optimistic", "inputs", "model", "taught_by", "loss")
     return [
-        {**dict(zip(names, definition, strict=True)), "where": "" if set(where) == variants else ", ".join(where)}
+        {
+            **dict(zip(names, definition, strict=True)),
+            "where": "" if set(where) == variants else ", ".join(where),
+            "derived": "/" in definition[0],
+        }
         for definition, where in found.items()
     ]
 
@@ -440,7 +466,11 @@ def _verdict(
         "alone": comparison.alone,
         "transductive": transductive,
         "claim": verdict.claim,
-        "label": words.verdict_label(verdict.claim),
+        "label": words.verdict_label(verdict),
+        "claimable": verdict.claimable,
+        "why_not": words.not_claimable(verdict),
+        "n_claims": verdict.n_claims,
+        "level": format_level(judgement.alpha, verdict.n_claims),
         "sentence": verdict.sentence,
         "unit": words.gain_unit(metric),
         "gain": estimate,
@@ -457,12 +487,13 @@ def _verdict(
         "diagnostics_figure": _diagnostics_figure(identifier, judgement, verdict, by_role["diagnostic"]),
     }
     held["overview"] = {
-        **{key: held[key] for key in ("id", "name", "claim", "label", "gain", "interval", "subjects")},
+        **{key: held[key] for key in ("id", "name", "claim", "label", "why_not", "gain", "interval", "subjects")},
         "alone": means.get(comparison.alone, "–"),
         "taught": means.get(comparison.taught, "–"),
         "teacher": means.get(comparison.teacher or "", "–"),
         "ceiling": means.get(comparison.ceiling or "", "–"),
         "gap": gap["value"] if gap else "–",
+        "gap_interval": gap["interval"] if gap else "",
         "p": held["p_claim_holm"],
         "smallest": smallest,
         "error": words.gain(alone.standard_error if alone else None, metric, sign=False),
@@ -481,9 +512,10 @@ def _gap(verdict: Verdict) -> dict[str, str] | None:
     if gap is None:
         return None
     if gap.value is None:
-        return {"value": "undefined", "note": gap.why_undefined}
+        return {"value": "undefined", "note": gap.why_undefined, "interval": ""}
     ends = f"[{words.share(gap.value.low)}, {words.share(gap.value.high)}]"
-    return {"value": words.share(gap.value.estimate), "note": f"{ends} of the way from alone to the ceiling"}
+    note = f"{ends} of the way from alone to the ceiling"
+    return {"value": words.share(gap.value.estimate), "note": note, "interval": ends}
 
 
 def _difference(row: Difference, verdict: Verdict, metric: str) -> dict[str, Any]:
@@ -550,7 +582,9 @@ def _gains_caption(judgements: Sequence[Judgement]) -> str:
         "Right of zero, taught is better. A filled marker has an interval that leaves out zero; p is the sign-flip "
         "test after Holm."
     )
-    return caption + (" The grey tick is the smallest gain these subjects could show." if drawn else "")
+    if drawn:
+        caption += f" The grey tick is the smallest gain over alone these subjects could show, at {_level(judgements)}."
+    return caption
 
 
 def _diagnostics_figure(

@@ -23,8 +23,9 @@ class StudyRecord:
     definition : str
         The resolved study as YAML.
     data : mapping
-        ``name title licence citation subjects windows length hop`` (seconds) and ``classes`` (windows per class);
-        other keys are shown as they are, keys that are missing are left out.
+        ``name title licence citation subjects windows length hop`` (seconds), ``classes`` (windows per class) and, for
+        a simulated corpus, ``ceilings`` (the best score that any model of a view can reach, such as
+        ``{"student: eda": 0.79}``); other keys are shown as they are, keys that are missing are left out.
     protocol : mapping
         ``split repetitions seeds labelled validation normalisation`` and whatever else describes it; a value may be a
         mapping of variant to value.

@@ -52,7 +52,8 @@ def print_summary(
     console.print(Text(said(record.study, 76), style="bold"))
     for judgement in judgements:
         for verdict in judgement.verdicts:
-            state = words.verdict_label(verdict.claim).upper()
+            why_not = words.not_claimable(verdict)
+            state = words.verdict_label(verdict).upper() + (f": {why_not}" if why_not else "")
             line = Text(f"[{state}] ", style="bold green" if verdict.claim else "bold yellow")
             if judgement.variant:
                 line.append(f"{said(judgement.variant, 50)}: ", style="bold default")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from limbeck.metrics import METRICS
 
 if TYPE_CHECKING:
-    from limbeck.evaluation.judgement import Comparison, Difference, Interval, Judgement
+    from limbeck.evaluation.judgement import Comparison, Difference, Interval, Judgement, Verdict
 
 __all__ = [
     "CONTROLS",
@@ -24,6 +24,7 @@ __all__ = [
     "interval",
     "label",
     "metric_label",
+    "not_claimable",
     "optimistic_arms",
     "p_value",
     "roles",
@@ -135,12 +136,12 @@ def roles(judgement: Judgement) -> dict[str, Role]:
 
 
 def against(judgement: Judgement) -> dict[str, Difference]:
-    """Return per arm the difference of a taught arm to it; the first comparison wins where an arm serves in several."""
-    found: dict[str, Difference] = {}
+    """Return per arm the difference of a taught arm to it; none where an arm stands beside several taught ones."""
+    found: dict[str, list[Difference]] = {}
     for verdict in judgement.verdicts:
         for row in verdict.differences:
-            found.setdefault(row.other, row)
-    return found
+            found.setdefault(row.other, []).append(row)
+    return {other: rows[0] for other, rows in found.items() if len({row.arm for row in rows}) == 1}
 
 
 def label(text: object, limit: int = 60) -> str:
@@ -214,9 +215,19 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {whole % 60} s"
 
 
-def verdict_label(claim: bool) -> str:
+def verdict_label(verdict: Verdict) -> str:
     """Return the verdict in two words at most."""
-    return "supported" if claim else "not supported"
+    if not verdict.claimable:
+        return "not claimable"
+    return "supported" if verdict.claim else "not supported"
+
+
+def not_claimable(verdict: Verdict) -> str:
+    """Return why nothing can be claimed, as ``scrambled was not run``; ``""`` for what can."""
+    missing = [kind.replace("_", " ") for kind in verdict.comparison.missing_credit]
+    if verdict.claimable or not missing:
+        return ""
+    return f"{' and '.join(missing)} {'was' if len(missing) == 1 else 'were'} not run"
 
 
 def difference_label(comparison: Comparison, other: str, kind: str) -> str:

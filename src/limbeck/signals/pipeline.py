@@ -49,23 +49,16 @@ def _no_mistakes(**_: Any) -> Iterable[str]:
 
 
 @dataclass(frozen=True)
-class StepKind:
-    """A registered step: the function, and what a pipeline must know of it.
+class Kind:
+    """A registered function, and what a pipeline must know of it.
 
     Parameters
     ----------
     name : str
         As written in a study.
     function : callable
-        ``function(x, rate, **parameters)`` with `x` of shape (..., n_channels, n_times).
-    runs : {"recording", "window"}
-        Before the cut or per window.
-    causal : bool or str
-        Whether no output depends on a later sample; the name of the boolean parameter that decides it.
     modalities : tuple of str
-        Those for which the step makes sense; empty for all.
-    new_rate, new_channels, new_unit : callable
-        What becomes of rate (``(rate, **parameters)``), channel names and unit.
+        Those for which it makes sense; empty for all.
     check : callable
         Takes the parameters by name and yields what is wrong with them.
     libraries : tuple of str
@@ -74,14 +67,9 @@ class StepKind:
 
     name: str
     function: Callable[..., np.ndarray]
-    runs: Runs
-    causal: bool | str
-    modalities: tuple[str, ...] = ()
-    new_rate: Callable[..., float] = _same
-    new_channels: Callable[..., tuple[str, ...]] = _same
-    new_unit: Callable[..., str] = _same
-    check: Callable[..., Iterable[str]] = _no_mistakes
-    libraries: tuple[str, ...] = ()
+    modalities: tuple[str, ...] = field(default=(), kw_only=True)
+    check: Callable[..., Iterable[str]] = field(default=_no_mistakes, kw_only=True)
+    libraries: tuple[str, ...] = field(default=(), kw_only=True)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "__doc__", self.function.__doc__)
@@ -92,39 +80,43 @@ class StepKind:
 
 
 @dataclass(frozen=True)
-class FeatureKind:
-    """A registered feature: the function, and what a pipeline must know of it.
+class StepKind(Kind):
+    """A registered step: ``function(x, rate, **parameters)`` with `x` of shape (..., n_channels, n_times).
 
     Parameters
     ----------
-    name : str
-        As written in a study.
-    function : callable
-        ``function(x, rate, **parameters)``: (..., n_times) to (..., n_columns), per channel; one that has a parameter
-        `modality` is told it.
-    columns : callable
-        Takes the parameters by name and returns the names of the columns.
-    modalities : tuple of str
-        Those for which the feature makes sense; empty for all.
-    check : callable
-        Takes the parameters by name and yields what is wrong with them.
-    libraries : tuple of str
-        Packages, other than numpy and scipy, whose version can change the result.
+    name, function, modalities, check, libraries
+        As of :class:`Kind`.
+    runs : {"recording", "window"}
+        Before the cut or per window.
+    causal : bool or str
+        Whether no output depends on a later sample; the name of the boolean parameter that decides it.
+    new_rate, new_channels, new_unit : callable
+        What becomes of rate (``(rate, **parameters)``), channel names and unit.
     """
 
-    name: str
-    function: Callable[..., np.ndarray]
+    runs: Runs
+    causal: bool | str
+    new_rate: Callable[..., float] = _same
+    new_channels: Callable[..., tuple[str, ...]] = _same
+    new_unit: Callable[..., str] = _same
+
+
+@dataclass(frozen=True)
+class FeatureKind(Kind):
+    """A registered feature: ``function(x, rate, **parameters)``, (..., n_times) to (..., n_columns), per channel.
+
+    A function that has a parameter `modality` is told it.
+
+    Parameters
+    ----------
+    name, function, modalities, check, libraries
+        As of :class:`Kind`.
+    columns : callable
+        Takes the parameters by name and returns the names of the columns.
+    """
+
     columns: Callable[..., tuple[str, ...]]
-    modalities: tuple[str, ...] = ()
-    check: Callable[..., Iterable[str]] = _no_mistakes
-    libraries: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "__doc__", self.function.__doc__)
-
-    def __call__(self, x: np.ndarray, rate: float, **parameters: Any) -> np.ndarray:
-        """Call the function."""
-        return self.function(x, rate, **parameters)
 
 
 def step(name: str, *, runs: Runs, causal: bool | str, **properties: Any) -> Callable[..., Any]:

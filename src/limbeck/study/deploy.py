@@ -27,6 +27,7 @@ from limbeck.errors import DataError, LimbeckError, StudyError
 from limbeck.models import InputShape, build
 from limbeck.recording import Corpus, LeftOut
 from limbeck.study.plan import VariantPlan
+from limbeck.study.schema import Variant
 from limbeck.study.store import Store, remove_whole, write_atomically
 from limbeck.study.tasks import REFIT, refit_fold
 from limbeck.training.scalers import Scaler, fit_scaler, normalise
@@ -64,6 +65,7 @@ def write(plan: VariantPlan, store: Store, folder: Path) -> Path:
         "normalise": plan.variant.mode,
         "clip": plan.variant.clip,
         "calibration": None if calibration is None else calibration.model_dump(),
+        "skip": _trim(plan.variant),
     }
 
     def fill(place: Path) -> None:
@@ -87,6 +89,12 @@ def _layout(variable: xr.DataArray) -> dict[str, Any]:
     if "rate" in variable.attrs:
         return {"channels": channels, "samples": variable.shape[2], "rate": float(variable.attrs["rate"])}
     return {"channels": channels, "features": list(variable.attrs["features"])}
+
+
+def _trim(variant: Variant) -> float:
+    """Return the seconds that the reader of the training data cut off at the start: there sensors settle."""
+    options = {**datasets.DATASETS.options(variant.data.corpus), **variant.data.options}
+    return float(options.get("trim", 0.0) or 0.0)
 
 
 def _scalers(view: xr.Dataset, plan: VariantPlan) -> dict[str, Scaler]:
@@ -168,9 +176,13 @@ class DeployedStudent:
         """Predict the recordings of one subject, with their own channels and their own scale."""
         windows = self._cut(corpus)
         kept = ~windows["calibration"].to_numpy()
+        kept &= windows["start"].to_numpy() >= self.description["skip"]
         if not kept.any():
-            seconds = self.description["calibration"]["seconds"]
-            raise DataError(f"The recording ends within {seconds:g} s, on which the student is calibrated.")
+            before = self.description["skip"] + (self.description["calibration"] or {"seconds": 0.0})["seconds"]
+            raise DataError(
+                f"The recording is too short: the first {before:g} s are not predicted, and a window needs "
+                f"{self.description['windows']['length']:g} s more."
+            )
         inputs = {modality: self._input(windows, modality) for modality in self.description["inputs"]}
         for modality in self.description["inputs"]:
             kept &= windows[f"{modality}_present"].to_numpy()
@@ -277,7 +289,7 @@ def _load_network(file: Path) -> tuple[dict[str, Any], torch.nn.Module]:
             for modality, layout in description["inputs"].items()
         }
         model = dict(description["model"])
-        needed = ("target", "signals", "windows", "normalise", "clip", "calibration")
+        needed = ("target", "signals", "windows", "normalise", "clip", "calibration", "skip")
         missing = [key for key in needed if key not in description]
         if missing:
             raise KeyError(", ".join(missing))

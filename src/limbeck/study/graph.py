@@ -97,16 +97,31 @@ class _Builder:
 
     def add_control(self, taught: str, control: str, *, role: str) -> None:
         """Add a control of a taught arm: all as in the arm, but for the knowledge."""
-        node = self.nodes[taught]
         name = f"{taught}/{control}"
-        if name in self.nodes or node.teacher is None:
-            return
-        if control == "own_input":
-            teacher = self._derive(node.teacher, f"own_input_of_{taught}", inputs=node.stage.inputs)
-            spoiled = replace(node, name=name, role=role, teacher=teacher, cross_teachers=())
-            self.nodes[name] = self._cross_fitted(spoiled)
-        else:
-            self.nodes[name] = replace(node, name=name, role=role, spoil=control)
+        if name not in self.nodes and self._is_taught(taught):
+            self.nodes[name] = self._spoiled(taught, taught, control, name=name, role=role)
+
+    def _is_taught(self, name: str) -> bool:
+        """Whether a node has a teacher, or starts from one that has."""
+        node = self.nodes[name]
+        return node.teacher is not None or (node.start is not None and self._is_taught(node.start))
+
+    def _spoiled(self, original: str, taught: str, control: str, *, name: str, role: str) -> Node:
+        """Return a copy of a node whose knowledge, and that of every stage it starts from, is spoiled."""
+        node = self.nodes[original]
+        start = node.start
+        if start is not None and self._is_taught(start):
+            spoiled_start = f"{start}/{control}_of_{taught}"
+            if spoiled_start not in self.nodes:
+                self.nodes[spoiled_start] = self._spoiled(start, taught, control, name=spoiled_start, role="helper")
+            start = spoiled_start
+        copied = replace(node, name=name, role=role, start=start)
+        if node.teacher is None:
+            return copied
+        if control != "own_input":
+            return replace(copied, spoil=control)
+        teacher = self._derive(node.teacher, f"own_input_of_{taught}", inputs=self.nodes[taught].stage.inputs)
+        return self._cross_fitted(replace(copied, teacher=teacher, cross_teachers=()))
 
     def add_ceiling(self, alone: str) -> None:
         """Add what the arm that learns alone reaches with every label."""

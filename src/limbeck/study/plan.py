@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.metadata
+import inspect
 import json
 import math
 import time
@@ -25,11 +26,11 @@ import xarray as xr
 
 from limbeck import __version__, datasets
 from limbeck import windows as windows_room
-from limbeck.errors import DataError, StudyError, did_you_mean
+from limbeck.errors import DataError, LimbeckError, StudyError, did_you_mean
 from limbeck.models import MODELS, build, count_parameters, dry_run
 from limbeck.models.contract import InputShape, input_mistakes
 from limbeck.protocols import Fold
-from limbeck.recording import LeftOut
+from limbeck.recording import Corpus, LeftOut
 from limbeck.study.graph import Node, ancestors, build_graph, levels
 from limbeck.study.schema import Study, Variant
 from limbeck.study.store import Store, remove_whole, write_json
@@ -46,7 +47,7 @@ from limbeck.study.tasks import (
 from limbeck.targets import Target
 from limbeck.training import Ensemble, Member, Settings, Taught, WindowTensors, fit
 from limbeck.training.loop import steps_per_epoch
-from limbeck.training.scalers import too_short
+from limbeck.training.scalers import is_short, too_short
 from limbeck.training.tensors import input_shapes
 
 __all__ = ["Estimate", "Plan", "PlannedStage", "VariantPlan", "make_plan"]
@@ -102,6 +103,7 @@ class VariantPlan:
     left_out: tuple[LeftOut, ...]
     warnings: tuple[str, ...]
     n_subjects: int
+    ceilings: dict[str, float]
 
     def task(self, name: str, group: int | str, store: Store, epochs: int | None = None) -> Task:
         """Return one task of a stage."""
@@ -123,6 +125,11 @@ class VariantPlan:
             store=store.root,
             epochs=epochs,
         )
+
+    def stands_on(self, name: str, holds: Callable[[VariantPlan, Node], bool]) -> bool:
+        """Say whether something holds of a stage or of anything that it stands on."""
+        nodes = {other: planned.node for other, planned in self.stages.items()}
+        return any(holds(self, nodes[other]) for other in ancestors(nodes, name))
 
     def refit_stages(self) -> list[str]:
         """Return the stages that the refit of the deployed one needs, in order."""
@@ -225,6 +232,9 @@ def make_plan(
         With every mistake that only shows against the data: channels, folds, models, features.
     """
     store = Store(out / "store")
+    absent = _device_mistakes(study)
+    if absent:
+        raise StudyError(absent, source=study.name)
     plans: list[VariantPlan] = []
     found: dict[str, list[str]] = {}
     for label, variant in study.variants.items():
@@ -246,9 +256,21 @@ def make_plan(
     return Plan(study, out, store, tuple(plans))
 
 
+def _device_mistakes(study: Study) -> list[str]:
+    """Return a sentence per device that the study names and this machine does not have."""
+    mistakes = []
+    for name in dict.fromkeys(variant.engine.device for variant in study.variants.values()):
+        try:
+            torch.empty(1, device=name)
+        except (RuntimeError, AssertionError) as error:
+            reason = str(error).splitlines()[0]
+            mistakes.append(f"engine.device: '{name}' cannot be used here ({reason}); use cpu, or cuda with a GPU.")
+    return mistakes
+
+
 def _plan_variant(label: str, variant: Variant, out: Path, store: Store, jobs: int, progress: Any) -> VariantPlan:
-    path, dataset, left_out, warnings = _cut(variant, out / "cache", jobs, progress)
-    _refuse_unusable(variant, dataset)
+    corpus = datasets.load(variant.data.corpus, variant.data.root, **variant.data.options)
+    path, dataset, left_out, warnings = _cut(corpus, variant, out / "cache", jobs, progress)
     table = windows_room.table(dataset)
     folds = folds_of(table, variant.protocol)
     members = [(f.repetition, f.fold, seed) for f in folds for seed in variant.protocol.seeds]
@@ -260,26 +282,50 @@ def _plan_variant(label: str, variant: Variant, out: Path, store: Store, jobs: i
     if mistakes:
         raise StudyError(mistakes)
     stages: dict[str, PlannedStage] = {}
-    timer = _Timer(variant, dataset, folds, members, store.root / "timings.json")
+    timer = _Timer(variant, dataset, folds, members, store.root / "timings")
     for name, node in nodes.items():
         backend, group, seconds = timer.choose(node, shapes[name])
-        groups = tuple(tuple(members[i : i + group]) for i in range(0, len(members), group))
+        groups = _groups(members, folds, group)
         key = _key(variant, node, dataset.attrs["key"], table, folds, backend, groups, stages)
         network = build(node.stage.model.name, shapes[name], n_outputs, **node.stage.model.options)
         stages[name] = PlannedStage(node, key, backend, groups, count_parameters(network), seconds)
     return VariantPlan(
-        label, variant, path, dataset, table, folds, stages, left_out, warnings, int(table["subject"].nunique())
+        label,
+        variant,
+        path,
+        dataset,
+        table,
+        folds,
+        stages,
+        left_out,
+        warnings,
+        int(table["subject"].nunique()),
+        _ceilings(corpus, variant),
     )
+
+
+def _groups(members: Sequence[MemberId], folds: Sequence[Fold], size: int) -> tuple[tuple[MemberId, ...], ...]:
+    """Divide the members into tasks; those with unlabelled windows draw other batches than those without."""
+    unlabelled = {(fold.repetition, fold.fold): bool(len(fold.unlabelled)) for fold in folds}
+    kinds = ([m for m in members if unlabelled[m[:2]] is kind] for kind in (False, True))
+    return tuple(tuple(kind[i : i + size]) for kind in kinds for i in range(0, len(kind), size))
 
 
 # ---- windows ----------------------------------------------------------------------------------------------------
 
 
+def _ceilings(corpus: Corpus, variant: Variant) -> dict[str, float]:
+    """Return the best score that any model could reach on the inputs of each stage, where the truth is known."""
+    known: Mapping[str, float] = corpus.truth.get("ceilings", {})
+    views = {name: "+".join(sorted(stage.inputs)) for name, stage in variant.stages.items()}
+    whole = [name for name, stage in variant.stages.items() if not any(stage.inputs.values())]
+    return {f"{name}: {views[name]}": known[views[name]] for name in whole if views[name] in known}
+
+
 def _cut(
-    variant: Variant, cache: Path, jobs: int, progress: Any
+    corpus: Corpus, variant: Variant, cache: Path, jobs: int, progress: Any
 ) -> tuple[Path, xr.Dataset, tuple[LeftOut, ...], tuple[str, ...]]:
     """Cut the windows of a variant, leave out who cannot be normalised, and write the set for the workers."""
-    corpus = datasets.load(variant.data.corpus, variant.data.root, **variant.data.options)
     calibration = variant.calibration
     cut = windows_room.cut(
         corpus,
@@ -293,14 +339,13 @@ def _cut(
         jobs=jobs,
     )
     left_out = [LeftOut(**entry) for entry in json.loads(cut.attrs["left_out"])]
-    warnings = []
+    warnings: list[str] = []
+    cut = _without_lacking(variant, cut, left_out, warnings)
     if calibration is not None:
         cut = cut.assign_attrs(calibration_asked=calibration.seconds)
         short = too_short(cut)
         if short and calibration.short == "leave_out":
-            names = np.asarray(cut["subject"].attrs["categories"])[cut["subject"].to_numpy()]
-            cut = cut.isel(window=np.flatnonzero(~np.isin(names, short)))
-            cut.attrs["key"] = hashlib.sha256((cut.attrs["key"] + repr(sorted(short))).encode()).hexdigest()
+            cut = _without(cut, is_short(cut))
             left_out += [
                 LeftOut(
                     s, f"has less than half of {calibration.seconds:g} s of '{calibration.condition}' to calibrate on"
@@ -309,8 +354,8 @@ def _cut(
             ]
         elif short:
             warnings.append(
-                f"{len(short)} subjects had too little of {calibration.condition} and were scaled by the calibration "
-                f"of all: {', '.join(short)}."
+                f"too little of {calibration.condition} to calibrate on, so scaled by the training subjects of each "
+                f"fold ({len(short)}): {', '.join(short)}."
             )
     if not cut.sizes["window"]:
         raise DataError("No window was left; see what was left out: " + "; ".join(entry.why for entry in left_out[:5]))
@@ -323,27 +368,40 @@ def _cut(
     return path, cut, tuple(left_out), tuple(warnings)
 
 
-def _refuse_unusable(variant: Variant, dataset: xr.Dataset) -> None:
-    """Refuse windows that lack a modality where the model does not declare that it can do without."""
-    mistakes = []
-    names = np.asarray(dataset["subject"].attrs["categories"])
-    for stage_name, stage in variant.stages.items():
-        if getattr(MODELS[stage.model.name], "missing_modalities", False):
-            continue
-        for modality in stage.inputs:
-            if modality not in dataset:
-                mistakes.append(f"stages.{stage_name}.inputs: no recording has the modality '{modality}'.")
-                continue
-            present = dataset[f"{modality}_present"].to_numpy().astype(bool)
-            if not present.all():
-                lacking = sorted(set(names[dataset["subject"].to_numpy()[~present]].tolist()))
-                mistakes.append(
-                    f"stages.{stage_name}: {len(lacking)} subjects lack {modality} ({', '.join(lacking[:8])}), and the "
-                    f"model '{stage.model.name}' does not take missing modalities; leave these subjects out "
-                    "(data.options) or the modality."
-                )
-    if mistakes:
-        raise StudyError(mistakes)
+def _without(windows: xr.Dataset, gone: np.ndarray) -> xr.Dataset:
+    """Return the windows but those that are gone, under a key of their own."""
+    kept = windows.isel(window=np.flatnonzero(~gone))
+    digest = hashlib.sha256(windows.attrs["key"].encode() + np.packbits(gone).tobytes())
+    return kept.assign_attrs(key=digest.hexdigest())
+
+
+def _without_lacking(variant: Variant, windows: xr.Dataset, left_out: list[LeftOut], warnings: list[str]) -> xr.Dataset:
+    """Leave out the windows that lack a modality which some model cannot do without, and say whose they are.
+
+    All arms are compared on the same windows, so what one of them cannot read is taken from all.
+    """
+    needed = {
+        modality
+        for stage in variant.stages.values()
+        if not getattr(MODELS[stage.model.name], "missing_modalities", False)
+        for modality in stage.inputs
+    }
+    gone = np.zeros(windows.sizes["window"], dtype=bool)
+    subjects = windows_room.decode(windows["subject"])
+    for modality in sorted(needed & set(windows_room.modalities(windows))):
+        lacking = ~windows[f"{modality}_present"].to_numpy().astype(bool)
+        gone |= lacking
+        for subject in dict.fromkeys(subjects[lacking].tolist()):
+            own = subjects == subject
+            left_out.append(LeftOut(subject, f"lacks {modality} in {(lacking & own).sum()} of {own.sum()} windows"))
+    if not gone.any():
+        return windows
+    wholly = [s for s in dict.fromkeys(subjects[gone].tolist()) if gone[subjects == s].all()]
+    warnings.append(
+        f"{int(gone.sum())} windows lack a sensor that a model needs and are left out"
+        + (f", and with them all of {', '.join(wholly)}." if wholly else ".")
+    )
+    return _without(windows, gone)
 
 
 def _shapes_of_nodes(nodes: Mapping[str, Node], dataset: xr.Dataset) -> dict[str, dict[str, InputShape]]:
@@ -377,9 +435,14 @@ def _node_mistakes(
     for name, node in nodes.items():
         model = node.stage.model
         found = input_mistakes(model.name, shapes[name])
-        mistakes += [f"stages.{name}: {mistake}" for mistake in found if node.role != "helper"]
         if not found:
-            networks[name] = build(model.name, shapes[name], n_outputs, **model.options)
+            try:
+                networks[name] = build(model.name, shapes[name], n_outputs, **model.options)
+                dry_run(networks[name], shapes[name])
+            except (TypeError, ValueError, RuntimeError, LimbeckError) as error:
+                networks.pop(name, None)
+                found = [f"the model '{model.name}' cannot be built with {model.options} ({error})."]
+        mistakes += [f"{_written_place(name, node)}: {mistake}" for mistake in found]
     features = {name: dry_run(network, shapes[name]).features for name, network in networks.items()}
     for name, node in nodes.items():
         mistakes += _hint_mistakes(node, features)
@@ -388,15 +451,21 @@ def _node_mistakes(
     return mistakes
 
 
+def _written_place(name: str, node: Node) -> str:
+    """Return where in the study a node comes from: controls and their teachers stand there by their kind only."""
+    if node.role == "stage":
+        return f"stages.{name}"
+    return f"'{name}', which a control or cross-fitting of the study needs, cannot be made"
+
+
 def _hint_mistakes(node: Node, features: Mapping[str, Mapping[str, Any]]) -> list[str]:
     mistakes = []
     for loss, options in node.stage.losses.items():
         for side, owner in (("student", node.name), ("teacher", node.teacher or "")) if loss == "hint" else ():
             if owner in features and options[side] not in features[owner]:
                 advice = did_you_mean(str(options[side]), features[owner]) or " The model has no named features."
-                mistakes.append(
-                    f"stages.{node.name}.loss.hint.{side}: '{owner}' has no feature '{options[side]}'.{advice}"
-                )
+                place = _written_place(node.name, node)
+                mistakes.append(f"{place}, loss.hint.{side}: '{owner}' has no feature '{options[side]}'.{advice}")
     return mistakes
 
 
@@ -486,6 +555,7 @@ def _key(
         "groups": [list(map(list, group)) for group in groups],
         "device": variant.engine.device,
         "code": code_digest(),
+        "model_code": _source_of(node.stage.model.name),
         "versions": {name: importlib.metadata.version(name) for name in ("torch", "numpy")} | {"limbeck": __version__},
     }
     return hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()[:32]
@@ -513,6 +583,15 @@ def code_digest() -> str:
     return digest.hexdigest()
 
 
+def _source_of(model: str) -> str:
+    """Return a hash over the module of a model, which may be the user's own; empty where there is no file of it."""
+    try:
+        file = inspect.getsourcefile(MODELS[model])
+    except TypeError:
+        return ""
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest() if file and Path(file).is_file() else ""
+
+
 # ---- backends ---------------------------------------------------------------------------------------------------
 
 
@@ -524,15 +603,17 @@ class _Timer:
     ) -> None:
         self.variant, self.dataset, self.members, self.memory = variant, dataset, members, memory
         self.folds = {(f.repetition, f.fold): f for f in folds}
-        self.known: dict[str, Any] = json.loads(memory.read_text(encoding="utf-8")) if memory.is_file() else {}
 
     def choose(self, node: Node, shapes: Mapping[str, InputShape]) -> tuple[str, int, float]:
         """Return backend, members per group, and seconds of one step of one member."""
         signature = self._signature(node, shapes)
-        if signature not in self.known:
-            self.known[signature] = self._time(node)
-            write_json(self.memory, self.known)
-        backend, group, seconds = self.known[signature]
+        # A file per choice: runs that share the folder cannot lose each other's.
+        file = self.memory / f"{signature}.json"
+        try:
+            backend, group, seconds = json.loads(file.read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            backend, group, seconds = self._time(node)
+            write_json(file, [backend, group, seconds])
         return str(backend), int(self.variant.engine.group or group), float(seconds)
 
     def _signature(self, node: Node, shapes: Mapping[str, InputShape]) -> str:
@@ -577,14 +658,17 @@ class _Timer:
     def _seconds(self, node: Node, backend: str, size: int) -> float:
         """Return the seconds of one step of one member, with the hard loss alone."""
         view = windows_room.view(self.dataset, dict(node.stage.inputs))
-        tensors = WindowTensors.from_windows(view, list(node.stage.inputs), mode="train")
-        members = [Member(self.folds[r, f], seed) for r, f, seed in self.members[:size]]
+        device = self.variant.engine.device
+        tensors = WindowTensors.from_windows(view, list(node.stage.inputs), mode="train", device=device)
+        kind = len(self.folds[self.members[0][:2]].unlabelled) > 0
+        alike = [m for m in self.members if (len(self.folds[m[:2]].unlabelled) > 0) is kind]
+        members = [Member(self.folds[r, f], seed) for r, f, seed in alike[:size]]
         alone = Node(node.name, node.stage.model_copy(update={"loss": {"hard": {}}}))
         criterion = make_criterion(alone, tensors.kind)
         settings = Settings(**{**self.variant.settings(node.stage).model_dump(), "select": "last", "patience": None})
-        ensemble = Ensemble(lambda: make_network(node, tensors, criterion, {}), members, backend=backend)
+        ensemble = Ensemble(lambda: make_network(node, tensors, criterion, {}), members, backend=backend, device=device)
         fit(ensemble, tensors, criterion, settings, Taught(), max_steps=1)
-        ensemble = Ensemble(lambda: make_network(node, tensors, criterion, {}), members, backend=backend)
+        ensemble = Ensemble(lambda: make_network(node, tensors, criterion, {}), members, backend=backend, device=device)
         start = time.perf_counter()
         fit(ensemble, tensors, criterion, settings, Taught(), max_steps=TIMED_STEPS)
         return (time.perf_counter() - start) / TIMED_STEPS / len(members)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from limbeck.evaluation import Comparison, Judgement
 from limbeck.evaluation.baselines import baselines
 from limbeck.report import StudyRecord, write_report
 from limbeck.study import deploy
-from limbeck.study.graph import credit_arms
+from limbeck.study.graph import Node, credit_arms
 from limbeck.study.plan import Plan, VariantPlan, make_plan
 from limbeck.study.schema import Study, load_study
 from limbeck.study.store import Store, mark_run, read_run, sweep_unfinished, write_atomically, write_json
@@ -117,6 +118,8 @@ def run_study(
     command : str
         For the report.
     """
+    if jobs < 1:
+        raise LimbeckError(f"jobs is {jobs}; expected 1 worker process or more.")
     started = time.time()
     out = Path(out)
     sweep_unfinished(out)
@@ -125,13 +128,34 @@ def run_study(
     for left in folder.glob(".report.html.*.part"):
         left.unlink()
     keys = [planned.key for variant in plan.variants for planned in variant.stages.values()]
-    mark_run(folder, study=study.name, state="running", stages=keys)
-    write_atomically(folder / "study.yaml", lambda p: p.write_text(study.to_yaml(), encoding="utf-8"))
-    write_json(folder / "plan.json", _describe_plan(plan))
-    tasks = plan.levels()
-    total = sum(len(level) for level in tasks) + sum(len(v.refit_stages()) for v in plan.variants)
+    mark = partial(mark_run, folder, study=study.name, stages=keys)
+    mark(state="running")
+    try:
+        write_atomically(folder / "study.yaml", lambda p: p.write_text(study.to_yaml(), encoding="utf-8"))
+        write_json(folder / "plan.json", _describe_plan(plan))
+        tasks = _train(plan, folder, jobs, progress)
+        say("gathering predictions; fitting baselines and the clock")
+        predictions = gather_predictions(plan, jobs)
+        history = gather_history(plan)
+        write_atomically(folder / "predictions.parquet", lambda p: predictions.to_parquet(p, index=False))
+        write_atomically(folder / "history.parquet", lambda p: history.to_parquet(p, index=False))
+        record = make_record(plan, started=started, tasks=tasks, command=command)
+        write_json(folder / "record.json", {"record": dataclasses.asdict(record), "judging": _judging(plan)})
+        say("judging")
+        judged = judge_run(folder)
+    except BaseException as error:
+        mark(state="failed" if isinstance(error, Exception) else "stopped")
+        raise
+    mark(state="finished")
+    return judged
+
+
+def _train(plan: Plan, folder: Path, jobs: int, progress: Progress) -> int:
+    """Train level by level, then refit and deploy; return the number of tasks."""
+    levels = plan.levels()
+    total = sum(len(level) for level in levels) + sum(len(variant.refit_stages()) for variant in plan.variants)
     done = 0
-    for level in tasks:
+    for level in levels:
         for finished in execute(level, jobs):
             done += 1
             progress(done, total, finished)
@@ -141,17 +165,7 @@ def run_study(
             progress(done, total, finished)
         if variant.variant.refit is not None:
             deploy.write(variant, plan.store, folder / "deployed" / (_slug(variant.label) or "student"))
-    say("gathering predictions")
-    predictions = gather_predictions(plan, jobs)
-    history = gather_history(plan)
-    write_atomically(folder / "predictions.parquet", lambda p: predictions.to_parquet(p, index=False))
-    write_atomically(folder / "history.parquet", lambda p: history.to_parquet(p, index=False))
-    record = make_record(plan, started=started, tasks=total, command=command)
-    write_json(folder / "record.json", {"record": dataclasses.asdict(record), "judging": _judging(plan)})
-    say("judging")
-    judged = judge_run(folder)
-    mark_run(folder, study=study.name, state="finished", stages=keys)
-    return judged
+    return total
 
 
 def judge_run(folder: Path) -> Run:
@@ -293,9 +307,8 @@ def _baselines(plan: Plan, jobs: int) -> list[pd.DataFrame]:
 
 def _window_columns(variant: VariantPlan) -> pd.DataFrame:
     table = variant.table.set_index("window", drop=False)
-    return table[["window", "subject", "session", "trial", "start", "condition", "target"]].rename(
-        columns={"target": "truth"}
-    )
+    columns = ["window", "subject", "session", "trial", "segment", "start", "condition", "target"]
+    return table[columns].rename(columns={"target": "truth"})
 
 
 def _arm_frame(store: Store, key: str, group: int, columns: pd.DataFrame, is_class: bool) -> pd.DataFrame:
@@ -371,7 +384,6 @@ def make_record(plan: Plan, *, started: float, tasks: int, command: str) -> Stud
         for name, planned in variant.stages.items():
             if not planned.node.is_arm:
                 continue
-            settings = variant.variant.settings(planned.node.stage)
             arms.append(
                 {
                     "variant": variant.label,
@@ -382,7 +394,7 @@ def make_record(plan: Plan, *, started: float, tasks: int, command: str) -> Stud
                     "taught_by": planned.node.teacher,
                     "loss": _shown_losses(planned.node.stage.losses),
                     "role": planned.node.role,
-                    "optimistic": settings.select == "test_best",
+                    "optimistic": variant.stands_on(name, _chosen_on_test),
                 }
             )
     left_out = {(e.what, e.why): dataclasses.asdict(e) for variant in plan.variants for e in variant.left_out}
@@ -400,6 +412,7 @@ def make_record(plan: Plan, *, started: float, tasks: int, command: str) -> Stud
             "length": first.variant.windows.length,
             "hop": first.variant.windows.hop,
             "classes": _class_counts(first),
+            **({"ceilings": first.ceilings} if first.ceilings else {}),
         },
         protocol=_protocol(plan),
         arms=arms,
@@ -467,18 +480,33 @@ def _warnings(plan: Plan) -> list[str]:
                 f"{where}normalisation is transductive: every test subject was scaled by all of their own unlabelled "
                 "data, which a device has only after the fact."
             )
-        optimistic = [
-            name
-            for name, planned in variant.stages.items()
-            if planned.node.is_arm and variant.variant.settings(planned.node.stage).select == "test_best"
-        ]
+        arms = [name for name, planned in variant.stages.items() if planned.node.is_arm]
+        optimistic = [name for name in arms if variant.stands_on(name, _chosen_on_test)]
         if optimistic:
             warnings.append(
-                f"{where}optimistic: the epoch of {', '.join(optimistic)} was chosen on the test subjects; their "
-                "scores are too high and only good for comparison with papers that did the same."
+                f"{where}optimistic: the epoch of {', '.join(optimistic)}, or of what they stand on, was chosen on the "
+                "test subjects; their scores are too high and only good for comparison with papers that did the same."
+            )
+        informed = [
+            name
+            for name in arms
+            if variant.stages[name].node.role != "ceiling" and variant.stands_on(name, _sees_all_labels)
+        ]
+        if informed and variant.variant.protocol.labelled != "all":
+            warnings.append(
+                f"{where}{', '.join(informed)} learned from labels that the protocol hides (labelled: all), or from a "
+                "stage that did: no claim about few labels rests on them."
             )
         warnings += [f"{where}{warning}" for warning in variant.warnings]
     return warnings
+
+
+def _chosen_on_test(variant: VariantPlan, node: Node) -> bool:
+    return variant.variant.settings(node.stage).select == "test_best"
+
+
+def _sees_all_labels(_: VariantPlan, node: Node) -> bool:
+    return node.all_labels
 
 
 def _shown_inputs(inputs: Mapping[str, list[str] | None]) -> str:
@@ -497,7 +525,7 @@ def _shown_losses(losses: Mapping[str, Mapping[str, Any]]) -> str:
 
 def environment() -> dict[str, Any]:
     """Return what a result depends on besides the study: interpreter, platform, versions."""
-    packages = ("torch", "numpy", "scipy", "pandas", "xarray", "zarr", "scikit-learn", "mne", "neurokit2")
+    packages = ("torch", "numpy", "scipy", "pandas", "xarray", "zarr", "scikit-learn", "neurokit2")
     return {
         "limbeck": __version__,
         "python": platform.python_version(),

@@ -39,7 +39,13 @@ __all__ = [
     "parse_study",
 ]
 
-SPLITS = ("leave_one_subject_out",)
+UNSWEPT = {
+    "study": "it names the whole study",
+    "question": "it is asked of the whole study",
+    "target": "the verdicts of a study are about one target",
+    "report": "the verdicts of a study are made on one score at one level",
+}
+"""What a sweep may not change, and why."""
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
@@ -78,10 +84,10 @@ class Protocol(_Strict):
     """How subjects are divided: the split, its repetitions, seeds, validation and labelled subjects."""
 
     split: Literal["leave_one_subject_out"] | Annotated[int, Field(ge=2)] = "leave_one_subject_out"
-    repetitions: PositiveInt = 1
+    repetitions: Annotated[int, Field(gt=0, strict=True)] = 1
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = [0]
     validation: Annotated[int, Field(ge=0, strict=True)] | Annotated[float, Field(ge=0, lt=1)] = 0.2
-    labelled: Literal["all"] | PositiveInt = "all"
+    labelled: Literal["all"] | Annotated[int, Field(gt=0, strict=True)] = "all"
     seed: Annotated[int, Field(ge=0)] = 0
 
 
@@ -334,6 +340,9 @@ def parse_study(
     if not isinstance(definition, Mapping):
         raise StudyError([f"A study is a mapping of keys, found {type(definition).__name__}."], source=source)
     resolved = copy.deepcopy(dict(definition))
+    overrides = list(overrides)
+    written = copy.deepcopy(resolved)
+    _apply_overrides(written, overrides, resolve=False)
     _resolve_root(resolved, folder or Path())
     mistakes = _apply_overrides(resolved, overrides)
     sweep = resolved.pop("sweep", None) or {}
@@ -353,8 +362,7 @@ def parse_study(
     if mistakes:
         raise StudyError(mistakes, source=source)
     first = next(iter(variants.values()))
-    shown = {**resolved, "sweep": sweep} if sweep else resolved
-    return Study(name=first.study, definition=_plain(shown), variants=variants)
+    return Study(name=first.study, definition=_plain(written), variants=variants)
 
 
 def _plain(value: Any) -> Any:
@@ -376,7 +384,7 @@ def _joined(folder: Path, root: str) -> Path:
     return path if path.is_absolute() else (folder / path).resolve()
 
 
-def _apply_overrides(definition: dict[str, Any], overrides: Iterable[str]) -> list[str]:
+def _apply_overrides(definition: dict[str, Any], overrides: Iterable[str], *, resolve: bool = True) -> list[str]:
     mistakes = []
     for override in overrides:
         key, equals, text = override.partition("=")
@@ -388,7 +396,7 @@ def _apply_overrides(definition: dict[str, Any], overrides: Iterable[str]) -> li
         except yaml.YAMLError as error:
             mistakes.append(f"--set {key}: the value is not YAML ({error}).")
             continue
-        if key == "data.root" and isinstance(value, str):
+        if resolve and key == "data.root" and isinstance(value, str):
             value = str(_joined(Path(), value))
         if key.startswith("sweep."):
             sweep = definition.get("sweep")
@@ -447,6 +455,11 @@ def _sweep_mistakes(sweep: Any) -> list[str]:
         f"sweep.{key}: expected a list of values, found {values!r}."
         for key, values in sweep.items()
         if not isinstance(values, list) or not values
+    ]
+    mistakes += [
+        f"sweep.{key}: {UNSWEPT[part]}, so it is the same in all variants."
+        for key in sweep
+        if (part := str(key).split(".")[0]) in UNSWEPT
     ]
     for key, values in sweep.items():
         exact = [_exact(value) for value in values] if isinstance(values, list) else []
@@ -525,6 +538,7 @@ def _expand_like(definition: dict[str, Any]) -> list[str]:
 def _explain(error: ValidationError) -> list[str]:
     """Turn pydantic's findings into sentences that name the key, with the nearest allowed one."""
     mistakes = []
+    refused: dict[str, tuple[list[str], Any]] = {}
     for problem in error.errors(include_url=False):
         location = [str(part) for part in problem["loc"] if not _is_union_tag(part)]
         key = ".".join(location)
@@ -540,9 +554,25 @@ def _explain(error: ValidationError) -> list[str]:
         elif problem["type"] in ("dict_type", "model_type", "model_attributes_type"):
             mistakes.append(f"{key}: expected a mapping of keys, found {_cropped(problem['input'])}.")
         else:
-            found = _cropped(problem["input"])
-            mistakes.append(f"{key}: {problem['msg']}, found {found}.")
+            # A key that may be of several kinds is refused once per kind; that is one mistake.
+            refused.setdefault(key, ([], problem["input"]))[0].append(_wanted(problem))
+    mistakes += [
+        f"{key}: {' or '.join(dict.fromkeys(wanted))}, found {_cropped(value)}." + _near(wanted, value)
+        for key, (wanted, value) in refused.items()
+    ]
     return list(dict.fromkeys(mistakes))
+
+
+def _wanted(problem: Any) -> str:
+    """Return what pydantic expected, in its words, but for names: these are listed."""
+    return str(problem["msg"][0].lower() + problem["msg"][1:])
+
+
+def _near(wanted: list[str], value: Any) -> str:
+    """Return the nearest of the names that were expected, as a sentence, or nothing."""
+    names = re.findall(r"'([^']+)'", " ".join(wanted))
+    hint = did_you_mean(value, names) if isinstance(value, str) and names else ""
+    return hint if "Did you mean" in hint else ""
 
 
 def _cropped(value: Any) -> str:
@@ -585,6 +615,11 @@ def _registry_mistakes(definition: Mapping[str, Any]) -> list[str]:
         options = data.get("options") or {}
         found = datasets.DATASETS.mistakes(data["corpus"], options if isinstance(options, Mapping) else {})
         mistakes += [f"data: {mistake}" for mistake in found]
+        if isinstance(options, Mapping) and "root" in options:
+            mistakes.append("data.options.root: the root is no option of a reader; write it as data.root.")
+        known = data["corpus"] in datasets.DATASETS
+        if known and data.get("root") is not None and datasets.info(data["corpus"]).access == "simulated":
+            mistakes.append(f"data.root: the data set '{data['corpus']}' is made and has no folder; remove it.")
     if isinstance(definition.get("target"), Mapping):
         mistakes += _mistakes_of(lambda: Target.parse(definition["target"]), "target: ")
     if isinstance(definition.get("signals"), Mapping):
@@ -679,10 +714,14 @@ def _reference_mistakes(definition: Mapping[str, Any]) -> list[str]:
     ]
     mistakes += _cycle_mistakes(stages)
     comparisons = definition.get("compare")
-    for position, raw in enumerate(comparisons if isinstance(comparisons, list) else []):
+    comparisons = comparisons if isinstance(comparisons, list) else []
+    for position, raw in enumerate(comparisons):
         comparison = _valid(Comparison, raw)
         if comparison is not None:
             mistakes += _comparison_mistakes(f"compare.{position}", comparison, definition)
+            if raw in comparisons[:position]:
+                mistakes.append(f"compare.{position}: this comparison stands there already; it would count as a claim.")
+    mistakes += _trace_loss_mistakes(definition)
     deploy = definition.get("deploy")
     if isinstance(deploy, str) and deploy not in stages:
         mistakes.append(f"deploy: there is no stage '{deploy}'.{did_you_mean(deploy, stages)}")
@@ -799,12 +838,27 @@ def _comparison_mistakes(where: str, comparison: Comparison, definition: Mapping
         ]
     if comparison.taught == comparison.alone:
         mistakes.append(f"{where}: '{comparison.taught}' is compared with itself.")
-    taught = _valid(Stage, stages.get(comparison.taught))
-    if taught is not None and taught.taught_by is None and (comparison.controls or comparison.diagnostics):
+    taught, alone = _valid(Stage, stages.get(comparison.taught)), _valid(Stage, stages.get(comparison.alone))
+    judged = bool(comparison.controls or comparison.diagnostics)
+    if judged and taught is not None and not _is_taught(comparison.taught, stages):
         mistakes.append(
-            f"{where}.taught: the stage '{comparison.taught}' has no teacher, so it has no controls; add taught_by to "
-            "it or write controls: []."
+            f"{where}.taught: the stage '{comparison.taught}' has no teacher, nor has a stage that it starts from, so "
+            "it has no controls; add taught_by to it or write controls: []."
         )
+    if judged and alone is not None and comparison.taught != comparison.alone:
+        if _is_taught(comparison.alone, stages):
+            mistakes.append(f"{where}.alone: the stage '{comparison.alone}' has a teacher; name one that learns alone.")
+        if taught is not None:
+            differing = [
+                key
+                for key in ("model", "inputs", "training", "labelled")
+                if getattr(taught, key) != getattr(alone, key)
+            ]
+            if differing:
+                mistakes.append(
+                    f"{where}: '{comparison.taught}' and '{comparison.alone}' differ in {' and '.join(differing)}, so "
+                    "a difference between them would not be the teaching; make them alike (like: does it)."
+                )
     if comparison.diagnostics and _kind(definition) == "trace":
         mistakes.append(
             f"{where}.diagnostics: they look at a teacher's decisions, and the target is a trace; remove them."
@@ -816,6 +870,27 @@ def _comparison_mistakes(where: str, comparison: Comparison, definition: Mapping
             "add the loss soft to it or remove them."
         )
     return mistakes
+
+
+def _trace_loss_mistakes(definition: Mapping[str, Any]) -> list[str]:
+    """Refuse a temperature where there are no probabilities that it could soften."""
+    if _kind(definition) != "trace":
+        return []
+    return [
+        f"stages.{name}.loss.soft.temperature: the target is a trace, which has no temperature; remove it."
+        for name, stage in _mapping(definition, "stages").items()
+        if isinstance(stage, Mapping) and isinstance(losses := _as_losses(stage.get("loss")), Mapping)
+        if isinstance(losses.get("soft"), Mapping) and "temperature" in losses["soft"]
+    ]
+
+
+def _is_taught(name: str, stages: Mapping[str, Any], seen: frozenset[str] = frozenset()) -> bool:
+    """Whether a stage has a teacher, or starts from one that has."""
+    stage = stages.get(name)
+    if not isinstance(stage, Mapping) or name in seen:
+        return False
+    named = _stands_on(stage)
+    return "taught_by" in named or ("start" in named and _is_taught(named["start"], stages, seen | {name}))
 
 
 def _cycle_mistakes(stages: Mapping[str, Any]) -> list[str]:

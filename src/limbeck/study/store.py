@@ -17,8 +17,10 @@ import json
 import os
 import re
 import shutil
+import socket
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -34,6 +36,9 @@ __all__ = ["MARKER", "Result", "RunInfo", "Store", "list_runs", "remove_run", "w
 
 MARKER = "limbeck-run.json"
 """The file that says that a directory is a run of Limbeck."""
+
+UNREADABLE = "unreadable"
+"""The state of a run whose marker is damaged."""
 
 _UNFINISHED = ".unfinished-"
 _KEY = re.compile(r"[0-9a-f]{32}")
@@ -236,10 +241,20 @@ def mark_run(folder: Path, *, study: str, state: str, stages: Iterable[str]) -> 
     """Write the marker of a run: what it is, in which state, which stages of the store it stands on."""
     folder.mkdir(parents=True, exist_ok=True)
     marker = folder / MARKER
-    started = datetime.now(UTC).isoformat(timespec="seconds")
+    before: dict[str, Any] = {}
     if marker.is_file():
-        started = json.loads(marker.read_text(encoding="utf-8")).get("started", started)
-    write_json(marker, {"format": 1, "study": study, "state": state, "started": started, "stages": sorted(set(stages))})
+        with suppress(ValueError):  # a damaged marker is written anew
+            before = json.loads(marker.read_text(encoding="utf-8"))
+    content = {
+        "format": 1,
+        "study": study,
+        "state": state,
+        "process": [socket.gethostname(), os.getpid()],
+        "started": before.get("started", datetime.now(UTC).isoformat(timespec="seconds")),
+        # Stages of earlier code stay on the list, or nobody would ever remove them.
+        "stages": sorted({*stages, *map(str, before.get("stages", ()))}),
+    }
+    write_json(marker, content)
 
 
 def read_run(folder: Path) -> RunInfo:
@@ -260,7 +275,7 @@ def read_run(folder: Path) -> RunInfo:
         return RunInfo(
             folder,
             found["study"],
-            found["state"],
+            _state(found),
             found["started"],
             _size(folder),
             tuple(map(str, found.get("stages", ()))),
@@ -269,11 +284,25 @@ def read_run(folder: Path) -> RunInfo:
         raise LimbeckError(f"{marker} cannot be read ({error}); expected the JSON that a run writes.") from error
 
 
+def _state(marker: Mapping[str, Any]) -> str:
+    """Return the state of a run; one that says it is running, while its process is gone, was stopped."""
+    state = str(marker["state"])
+    host, process = marker.get("process", ("", 0))
+    dead = host == socket.gethostname() and not _alive(int(process))
+    return "stopped" if state == "running" and dead else state
+
+
 def list_runs(out: Path) -> list[RunInfo]:
     """Return the runs in a folder, oldest first."""
     if not out.is_dir():
         return []
-    runs = [read_run(folder) for folder in sorted(out.iterdir()) if (folder / MARKER).is_file()]
+    runs = []
+    for folder in sorted(out.iterdir()):
+        if (folder / MARKER).is_file():
+            try:
+                runs.append(read_run(folder))
+            except LimbeckError:
+                runs.append(RunInfo(folder, folder.name, UNREADABLE, "", _size(folder), ()))
     return sorted(runs, key=lambda run: run.started)
 
 
@@ -295,7 +324,11 @@ def remove_run(folder: Path) -> int:
     folder = folder.resolve()
     run = read_run(folder)
     store = folder.parent / "store"
-    kept = {key for other in list_runs(folder.parent) if other.path != folder for key in other.stages}
+    others = [other for other in list_runs(folder.parent) if other.path.resolve() != folder]
+    kept = {key for other in others for key in other.stages}
+    if any(other.state == UNREADABLE for other in others):
+        # Nobody knows what that one stands on.
+        kept |= set(run.stages)
     freed = run.bytes
     remove_whole(folder)
     for key in run.stages:
@@ -307,11 +340,27 @@ def remove_run(folder: Path) -> int:
     return freed
 
 
-def sweep_unfinished(folder: Path) -> None:
-    """Remove what killed processes left unfinished; names carry the process, and those that still live are spared."""
-    marked = [(path, path.name.rsplit("-", 2)[-2]) for path in folder.rglob(f"{_UNFINISHED}*-*-*")]
-    # What the window sets leave: .<name>.<process>.<random>.part
-    marked += [(path, path.name.rsplit(".", 3)[-3]) for path in folder.rglob(".*.zarr.*.*.part")]
+def sweep_unfinished(out: Path) -> None:
+    """Remove what killed processes left unfinished in the store, the cache and the runs of a folder.
+
+    Names carry the process, and those that still live are spared; other folders in `out` are not looked at.
+    """
+    runs = [folder for folder in out.iterdir() if (folder / MARKER).is_file()] if out.is_dir() else []
+    for folder in (out / "store", out / "cache", *runs):
+        _sweep(folder)
+
+
+def _sweep(folder: Path) -> None:
+    marked = []
+    # Other processes write here at the same time; os.walk passes over what is gone by the time it gets there.
+    for place, folders, files in os.walk(folder):
+        for name in [*folders, *files]:
+            if name.startswith(_UNFINISHED) and name.count("-") >= 2:
+                marked.append((Path(place, name), name.rsplit("-", 2)[-2]))
+            elif name.startswith(".") and name.endswith(".part") and name.count(".") >= 4:
+                # What the window sets leave: .<name>.<process>.<random>.part
+                marked.append((Path(place, name), name.rsplit(".", 3)[-3]))
+        folders[:] = [name for name in folders if not name.startswith(".")]
     for path, process in marked:
         if process.isdigit() and not _alive(int(process)):
             if path.is_dir() and not path.is_symlink():

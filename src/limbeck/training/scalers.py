@@ -18,7 +18,7 @@ import xarray as xr
 
 from limbeck.errors import DataError, did_you_mean
 
-__all__ = ["MODES", "Moments", "Scaler", "fit_scaler", "normalise", "too_short"]
+__all__ = ["MODES", "Moments", "Scaler", "fit_scaler", "is_short", "normalise", "too_short"]
 
 MODES = ("train", "calibration", "transductive")
 
@@ -123,7 +123,7 @@ def normalise(windows: xr.Dataset, modality: str, mode: str, *, short: str = "le
         ``"train"`` (returned as it is), ``"calibration"`` or ``"transductive"``.
     short : str
         For ``"calibration"``: what becomes of a subject with less than half of the asked seconds; ``"leave_out"``
-        subjects must be out of the windows already, ``"train"`` leaves them to the scale of all calibrated subjects.
+        subjects must be out of the windows already, ``"train"`` returns theirs as they are, for each fold to scale.
 
     Returns
     -------
@@ -133,7 +133,7 @@ def normalise(windows: xr.Dataset, modality: str, mode: str, *, short: str = "le
     Raises
     ------
     DataError
-        For an unknown mode, for a subject that should have been left out, or when nobody is calibrated.
+        For an unknown mode, or for a subject that should have been left out.
     """
     if mode not in MODES:
         raise DataError(f"There is no normalisation '{mode}'.{did_you_mean(mode, MODES)}")
@@ -142,24 +142,24 @@ def normalise(windows: xr.Dataset, modality: str, mode: str, *, short: str = "le
         return values
     subjects = windows["subject"].values
     calibration = windows["calibration"].values.astype(bool)
-    fallback = None
-    result = np.empty_like(values, dtype=np.float32)
-    short_subjects = set(too_short(windows)) if mode == "calibration" else set()
-    names = windows["subject"].attrs["categories"]
-    for code in np.unique(subjects):
+    result = values.astype(np.float32)
+    uncalibrated = is_short(windows) if mode == "calibration" else np.zeros(len(subjects), dtype=bool)
+    if uncalibrated.any() and short != "train":
+        names = ", ".join(too_short(windows))
+        raise DataError(f"Subject {names} has too little calibration; it should have been left out.")
+    for code in np.unique(subjects[~uncalibrated]):
         own = subjects == code
         reference = own if mode == "transductive" else own & calibration
-        if mode == "calibration" and (names[code] in short_subjects or not reference.any()):
-            if short != "train":
-                raise DataError(f"Subject {names[code]} has too little calibration; it should have been left out.")
-            if not calibration.any():
-                raise DataError("No subject has a calibration window, so there is no scale to fall back to.")
-            fallback = fallback if fallback is not None else fit_scaler(values[calibration])
-            scaler = fallback
-        else:
-            scaler = fit_scaler(values[reference])
-        result[own] = scaler(values[own])
+        result[own] = fit_scaler(values[reference])(values[own])
     return result
+
+
+def is_short(windows: xr.Dataset) -> np.ndarray:
+    """Say which windows belong to a subject with too little calibration: bool, (n_windows,)."""
+    names = windows["subject"].attrs["categories"]
+    codes = [names.index(name) for name in too_short(windows)]
+    belongs: np.ndarray = np.isin(windows["subject"].values, codes)
+    return belongs
 
 
 def too_short(windows: xr.Dataset) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import xarray as xr
 from torch import Tensor
 
 from limbeck.models.contract import InputShape
-from limbeck.training.scalers import Moments, normalise
+from limbeck.training.scalers import Moments, is_short, normalise
 
 __all__ = ["WindowTensors", "input_shapes"]
 
@@ -49,6 +49,10 @@ class WindowTensors:
         Whether each fold still has to scale its windows (mode ``train``).
     clip : mapping of str to float
         By modality: normalised values are limited to this many standard deviations from the mean.
+    short : Tensor of shape (n_windows,), bool, or None
+        Windows of subjects with too little calibration, which each fold scales by its own training windows.
+    raw_moments : mapping of str to Moments or None
+        By modality, before any scaling; needed where there are short subjects.
     """
 
     inputs: dict[str, Tensor]
@@ -58,6 +62,8 @@ class WindowTensors:
     shapes: dict[str, InputShape]
     per_fold: bool
     clip: Mapping[str, float] = field(default_factory=dict)
+    short: Tensor | None = None
+    raw_moments: Mapping[str, Moments] | None = None
 
     @classmethod
     def from_windows(
@@ -75,6 +81,7 @@ class WindowTensors:
             modality: torch.from_numpy(np.ascontiguousarray(normalise(windows, modality, mode, short=short))).to(device)
             for modality in modalities
         }
+        uncalibrated = is_short(windows) if mode == "calibration" else np.zeros(windows.sizes["window"], dtype=bool)
         kind = windows["target"].attrs["kind"]
         target = windows["target"].values
         if kind == "class":
@@ -91,6 +98,8 @@ class WindowTensors:
             shapes=input_shapes(windows, modalities),
             per_fold=mode == "train",
             clip=clip or {},
+            short=torch.from_numpy(uncalibrated).to(device) if uncalibrated.any() else None,
+            raw_moments={m: Moments.of(windows[m].values) for m in modalities} if uncalibrated.any() else None,
         )
 
     @property
@@ -101,6 +110,8 @@ class WindowTensors:
     @cached_property
     def moments(self) -> dict[str, Moments]:
         """What each window adds to the scale of its channels, by modality."""
+        if self.raw_moments is not None:
+            return dict(self.raw_moments)
         return {name: Moments.of(values.cpu().numpy()) for name, values in self.inputs.items()}
 
     @cached_property
@@ -117,7 +128,7 @@ class WindowTensors:
 
     def scalers(self, training: Sequence[np.ndarray]) -> dict[str, tuple[Tensor, Tensor]]:
         """Return mean and standard deviation (n_folds, n_channels) of each modality over each fold's windows."""
-        if not self.per_fold:
+        if not self.per_fold and self.short is None:
             return {}
         result = {}
         for name, moments in self.moments.items():
@@ -149,7 +160,12 @@ class WindowTensors:
             if name in scalers:
                 mean, std = scalers[name]
                 shape = (mean.shape[0], 1, mean.shape[1]) + (1,) * (x.ndim - 3)
-                x = (x - mean.reshape(shape)) / std.reshape(shape)
+                scaled = (x - mean.reshape(shape)) / std.reshape(shape)
+                if self.short is None:
+                    x = scaled
+                else:
+                    own = self.short[index]
+                    x = torch.where(own.reshape(own.shape + (1,) * (x.ndim - 2)), scaled, x)
             if name in self.clip:
                 x = x.clamp(-self.clip[name], self.clip[name])
             batch[name] = torch.nan_to_num(x) if self.shapes[name].is_feature else x

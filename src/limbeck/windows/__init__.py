@@ -7,8 +7,9 @@
   ``channels``, and ``rate`` (samples) or ``features`` (features). NaN where a recording lacks the modality;
 * ``m_present``: bool, ``(window,)``;
 
-the coordinates ``subject session trial condition`` (codes into their attribute ``categories``), ``start`` (seconds from
-the recording's start), ``order`` (of the recording) and ``calibration``; and ``target`` (class codes or values).
+the coordinates ``subject session trial condition`` (codes into their attribute ``categories``), ``segment`` (number of
+the labelled segment in its recording, from 0 in time order; -1 for calibration outside of them), ``start`` (seconds
+from the recording's start), ``order`` (of the recording) and ``calibration``; and ``target`` (class codes or values).
 """
 
 from limbeck.windows.assembling import cut

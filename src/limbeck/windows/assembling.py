@@ -133,7 +133,7 @@ def _gathered(
     total = int(edges[-1])
     samples = {modality: np.full((total, *shape), np.nan, np.float32) for modality, (shape, _) in layouts.items()}
     columns = {"start": np.empty(total), "calibration": np.empty(total, dtype=bool), "truth": np.empty(total)}
-    columns["condition"] = np.empty(total, dtype=np.int32)
+    columns |= {name: np.empty(total, dtype=np.int32) for name in ("condition", "segment")}
     conditions: dict[str, int] = {}
     for piece, first, behind in zip(pieces, edges, edges[1:], strict=False):
         windows = windows_of(piece, plan, store)
@@ -142,7 +142,7 @@ def _gathered(
         for modality, (_, wanted) in layouts.items():
             if modality in piece.facts["layouts"]:
                 _fill(samples[modality][rows], windows[modality].to_numpy(), piece.facts["layouts"][modality], wanted)
-        for name in ("start", "calibration", "truth"):
+        for name in ("start", "segment", "calibration", "truth"):
             columns[name][rows] = windows[name].to_numpy()
         codes = [conditions.setdefault(name, len(conditions)) for name in windows["condition"].attrs["categories"]]
         columns["condition"][rows] = np.array(codes, dtype=np.int32)[windows["condition"].to_numpy()]
@@ -175,6 +175,7 @@ def _dataset(
     orders = np.array([piece.facts["order"] for piece in pieces], dtype=np.int32)
     coordinates |= {
         "condition": ("window", columns["condition"], {"categories": conditions}),
+        "segment": ("window", columns["segment"]),
         "start": ("window", columns["start"], {"unit": "s"}),
         "order": ("window", np.repeat(orders, counts)),
         "calibration": ("window", columns["calibration"]),
@@ -221,6 +222,8 @@ def _refuse_unknown_names(plan: Plan, pieces: list[Piece], left_out: list[LeftOu
         if modality not in recorded:
             mistakes.append(f"signals: no recording has {modality}; they have {', '.join(recorded)}")
     if mistakes:
+        if left_out:  # a name may be missing because the rows or files that have it could not be used
+            mistakes[-1] += _first_reasons(left_out, indent=6)
         raise StudyError(mistakes, source="windows")
     for modality in plan.pipelines:
         lacking = [piece for piece in pieces if modality not in piece.facts["modalities"]]
@@ -331,7 +334,8 @@ def _target_variable(target: Target, truth: np.ndarray, calibration: np.ndarray)
     return xr.Variable("window", codes, {"kind": "class", "name": target.name, "classes": list(target.classes)})
 
 
-def _first_reasons(left_out: list[LeftOut]) -> str:
-    reasons = "".join(f"\n  - {entry.what}: {entry.why}" for entry in left_out[:5])
-    more = f"\n  and {len(left_out) - 5} more" if len(left_out) > 5 else ""
+def _first_reasons(left_out: list[LeftOut], indent: int = 2) -> str:
+    line = "\n" + " " * indent
+    reasons = "".join(f"{line}- {entry.what}: {entry.why}" for entry in left_out[:5])
+    more = f"{line}and {len(left_out) - 5} more" if len(left_out) > 5 else ""
     return f" What was left out:{reasons}{more}" if reasons else " It has no recordings."

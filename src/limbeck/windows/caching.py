@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import shutil
 import time
 from collections.abc import Iterable, Iterator
@@ -24,6 +25,12 @@ if TYPE_CHECKING:
 __all__ = ["Piece", "each_subject", "sweep", "windows_of"]
 
 logger = logging.getLogger(__name__)
+
+_NEAR = 3
+"""Folders above a file that may stand in messages: of the session, of the subject, of the corpus."""
+
+_MARK = "\x00folder {}\x00"
+"""Stands for a folder in stored text; no file's name holds a zero byte."""
 
 
 @dataclass
@@ -110,7 +117,7 @@ def _piece(source: Source, plan: Plan, wanted: float, store: Path | None) -> Pie
     path = store / f"{key}.zarr" if store is not None else None
     if path is not None and path.exists():
         try:
-            return Piece(source, wanted, key, json.loads(read_attributes(path)["facts"]))
+            return Piece(source, wanted, key, _attached(json.loads(read_attributes(path)["facts"]), source))
         except (DataError, KeyError, ValueError) as error:
             discard(path, str(error))
     windows = cut_recording(source.read(), plan, wanted)
@@ -118,7 +125,7 @@ def _piece(source: Source, plan: Plan, wanted: float, store: Path | None) -> Pie
     if path is None:
         return Piece(source, wanted, key, facts, windows)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write(windows, path)
+    _keep(windows, path, source)
     return Piece(source, wanted, key, facts)
 
 
@@ -148,8 +155,37 @@ def windows_of(piece: Piece, plan: Plan, store: Path | None) -> xr.Dataset:
     except DataError as error:
         discard(path, str(error))
     windows = cut_recording(piece.source.read(), plan, piece.wanted)
-    write(windows, path)
+    _keep(windows, path, piece.source)
     return windows
+
+
+def _keep(windows: xr.Dataset, path: Path, source: Source) -> None:
+    """Write an entry; what was left out is stored without the folders of the files, which may move."""
+    facts = json.loads(windows.attrs["facts"])
+    write(windows.assign_attrs(facts=json.dumps(_detached(facts, source))), path)
+
+
+def _folders(source: Source) -> list[str]:
+    """Return the folders above a source's files, the nearest first, as messages write them."""
+    return [str(folder) for folder in source.files[0].parents[:_NEAR] if folder.name] if source.files else []
+
+
+def _detached(facts: dict[str, Any], source: Source) -> dict[str, Any]:
+    """Put marks in place of the folders that `left_out` names."""
+    text = facts["left_out"]
+    for number, folder in enumerate(_folders(source)):
+        named = re.compile(rf"(?<![^\s'\"(]){re.escape(folder)}(?=[/\\:,])")  # as a path, not as a word
+        text = [[named.sub(_MARK.format(number), part) for part in entry] for entry in text]
+    return {**facts, "left_out": text}
+
+
+def _attached(facts: dict[str, Any], source: Source) -> dict[str, Any]:
+    """Put the folders where the files lie now in place of the marks."""
+    text, folders = facts["left_out"], _folders(source)
+    for number in range(_NEAR):
+        folder = folders[number] if number < len(folders) else ""
+        text = [[part.replace(_MARK.format(number), folder) for part in entry] for entry in text]
+    return {**facts, "left_out": text}
 
 
 def discard(path: Path, why: str) -> None:

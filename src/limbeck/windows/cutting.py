@@ -12,7 +12,7 @@ import numpy as np
 from limbeck.errors import DataError
 from limbeck.recording import Event, LeftOut, Recording, Signal, Source
 from limbeck.signals import Pipeline
-from limbeck.targets import Segment, Target
+from limbeck.targets import Labelled, Segment, Target, joined
 from limbeck.windows.plan import SLACK, Calibration, Plan
 
 if TYPE_CHECKING:
@@ -66,9 +66,9 @@ def cut_recording(recording: Recording, plan: Plan, wanted: float) -> xr.Dataset
     Returns
     -------
     xarray.Dataset
-        Variables ``start``, ``condition``, ``calibration``, ``truth`` (as of :meth:`Target.values`, NaN in calibration)
-        and one per modality that the recording has; the attribute ``facts`` (JSON) holds what is known without the
-        arrays.
+        Variables ``start``, ``condition``, ``segment``, ``calibration``, ``truth`` (as of :meth:`Target.values`, NaN in
+        calibration) and one per modality that the recording has; the attribute ``facts`` (JSON) holds what is known
+        without the arrays.
 
     Raises
     ------
@@ -77,23 +77,22 @@ def cut_recording(recording: Recording, plan: Plan, wanted: float) -> xr.Dataset
     """
     import xarray as xr
 
-    left_out = list(recording.notes)
     present = _prepared(recording, plan)
     covered = (max(signal.start for signal in present.values()), min(signal.end for signal in present.values()))
-    stretches = _calibration_stretches(recording, plan.calibration, covered, wanted)
-    whole = [Segment(*covered, "")]
-    labelled = _without(_clip(plan.target.segments(recording) if plan.target else whole, covered), stretches)
+    annotated = plan.target.labelled(recording) if plan.target else Labelled([Segment(*covered, "")])
+    usable = [event for event in recording.events if event not in annotated.contradictory]
+    stretches = _calibration_stretches(usable, recording.duration, plan.calibration, covered, wanted)
+    labelled = _without(_clip(annotated.segments, covered), stretches)
     grid = _grid(stretches, labelled, plan)
+    numbers = _segment_numbers(grid.starts, annotated.segments)
     truth = _truth(recording, grid, plan)
     first = {modality: _first_samples(signal, grid.starts, plan.length) for modality, signal in present.items()}
     gaps = {modality: _have_gaps(signal, first[modality], plan.length) for modality, signal in present.items()}
     kept, reasons = _usable(grid, truth, gaps, plan.target)
     if grid.short:
         reasons = [f"{grid.short} of {len(labelled)} segments are shorter than a window of {plan.length:g} s", *reasons]
-    if not grid.segments:
-        span = f"{covered[0]:g} to {covered[1]:g} s" if covered[0] < covered[1] else "no time at all"
-        reasons.append(f"no labelled segment lies in what {', '.join(present)} cover together: {span}")
-    left_out += [LeftOut(name_of(recording), reason) for reason in reasons]
+    reasons += _uncovered(annotated.segments, covered, plan.length, list(present))
+    left_out = [*recording.notes, *(LeftOut(name_of(recording), why) for why in (*annotated.notes, *reasons))]
 
     conditions = list(dict.fromkeys(segment.condition for segment in grid.segments))
     codes = np.array([conditions.index(segment.condition) for segment in grid.segments], dtype=np.int32)
@@ -101,6 +100,7 @@ def cut_recording(recording: Recording, plan: Plan, wanted: float) -> xr.Dataset
         {
             "start": ("window", grid.starts[kept]),
             "condition": ("window", codes[grid.owner][kept], {"categories": conditions}),
+            "segment": ("window", numbers[kept]),
             "calibration": ("window", grid.calibration[kept]),
             "truth": ("window", truth[kept]),
         }
@@ -155,6 +155,19 @@ def _grid(stretches: list[Segment], labelled: list[Segment], plan: Plan) -> _Gri
     return _Grid(segments, starts, owner, owner < len(stretches), short)
 
 
+def _segment_numbers(starts: np.ndarray, segments: Sequence[Segment]) -> np.ndarray:
+    """Return the number of the labelled segment in which each window starts, -1 where it is none.
+
+    Segments are numbered as the annotations give them, before calibration or coverage cut into them, so that what is
+    left of one on either side of a cut stays one trial.
+    """
+    if not segments:
+        return np.full(len(starts), -1, dtype=np.int32)
+    numbers = np.searchsorted([segment.start for segment in segments], starts, side="right") - 1
+    ends = np.array([segment.end for segment in segments])
+    return np.where((numbers >= 0) & (starts < ends[numbers]), numbers, -1).astype(np.int32)
+
+
 def _truth(recording: Recording, grid: _Grid, plan: Plan) -> np.ndarray:
     """Return what the annotations say about each window, NaN in calibration."""
     truth = np.full(len(grid.starts), np.nan)
@@ -189,18 +202,46 @@ def _clip(segments: Iterable[Segment], covered: tuple[float, float]) -> list[Seg
     return [segment for segment in clipped if segment.end > segment.start]
 
 
+def _uncovered(
+    segments: Sequence[Segment], covered: tuple[float, float], length: float, modalities: Sequence[str]
+) -> list[str]:
+    """Say which labelled segments the signals do not cover: those wholly outside, and those that lose a window.
+
+    Less than a window at an edge is how unevenly sensors start and end, and is worth no line.
+    """
+    kept = [max(0.0, min(segment.end, covered[1]) - max(segment.start, covered[0])) for segment in segments]
+    lost = [
+        segment
+        for segment, seconds in zip(segments, kept, strict=True)
+        if seconds == 0 or segment.end - segment.start - seconds > length - SLACK
+    ]
+    span = f"{covered[0]:g} to {covered[1]:g} s" if covered[0] < covered[1] else "no time at all"
+    if not any(kept):
+        return [f"no labelled segment lies in what {', '.join(modalities)} cover together: {span}"]
+    if not lost:
+        return []
+    names = ", ".join(dict.fromkeys(segment.condition or "the whole recording" for segment in lost))
+    return [
+        f"{len(lost)} of {len(segments)} labelled segments ({names}) lie wholly or partly outside what "
+        f"{', '.join(modalities)} cover: {span}"
+    ]
+
+
 def _calibration_stretches(
-    recording: Recording, calibration: Calibration | None, covered: tuple[float, float], wanted: float
+    events: Sequence[Event],
+    duration: float,
+    calibration: Calibration | None,
+    covered: tuple[float, float],
+    wanted: float,
 ) -> list[Segment]:
-    """Return the earliest `wanted` seconds of the condition that this recording covers."""
+    """Return the earliest `wanted` seconds of the condition that a recording of that duration covers."""
     if calibration is None or wanted <= SLACK:
         return []
-    events: Sequence[Event] = recording.events
     if calibration.condition is None:
-        events = [Event("", 0.0, recording.duration)]
+        events = [Event("", 0.0, duration)]
     named = [event for event in events if calibration.condition is None or event.name == calibration.condition]
     stretches = []
-    for segment in _clip(sorted(Segment(event.start, event.end, event.name) for event in named), covered):
+    for segment in _clip(joined([Segment(event.start, event.end, event.name) for event in named]), covered):
         if wanted > SLACK:
             stretches.append(segment._replace(end=min(segment.end, segment.start + wanted)))
             wanted -= stretches[-1].end - stretches[-1].start

@@ -28,7 +28,7 @@ __all__ = ["SLACK", "Calibration", "Plan", "make_plan"]
 SLACK = 1e-6
 """Seconds (or samples) by which rounding may move an edge."""
 
-_FORMAT = 1
+_FORMAT = 2
 """Raised when stored windows change in a way that their modules' source does not tell."""
 
 

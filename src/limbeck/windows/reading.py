@@ -52,14 +52,15 @@ def table(windows: xr.Dataset) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Columns ``window`` (row number), ``subject session trial condition`` (str), ``start`` (s), ``order``,
-        ``calibration``, and ``target`` if there is one: a class code (-1: none) or a value.
+        Columns ``window`` (row number), ``subject session trial condition`` (str), ``segment`` (number of the labelled
+        segment in its recording, -1: none), ``start`` (s), ``order``, ``calibration``, and ``target`` if there is one:
+        a class code (-1: none) or a value.
     """
     import pandas as pd
 
     columns: dict[str, Any] = {"window": np.arange(windows.sizes["window"])}
     columns |= {name: decode(windows[name]).astype(object) for name in _CODED}
-    columns |= {name: windows[name].to_numpy() for name in ("start", "order", "calibration")}
+    columns |= {name: windows[name].to_numpy() for name in ("segment", "start", "order", "calibration")}
     if "target" in windows:
         columns["target"] = windows["target"].to_numpy()
     return pd.DataFrame(columns)
