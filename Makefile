@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo lint test test-slow bench clean
+.PHONY: help install demo lint test test-slow bench bench-null clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -28,10 +28,10 @@ demo: $(STAMP)  ## run a whole study on the simulated cohort and say where its r
 	$(BIN)/limbeck run studies/demo.yaml --out runs
 
 # Two threads per process on a busy two-core machine are many times slower than one.
-lint test test-slow bench: export OMP_NUM_THREADS = 1
-lint test test-slow bench: export OPENBLAS_NUM_THREADS = 1
-lint test test-slow bench: export MKL_NUM_THREADS = 1
-lint test test-slow bench: export NUMEXPR_NUM_THREADS = 1
+lint test test-slow bench bench-null: export OMP_NUM_THREADS = 1
+lint test test-slow bench bench-null: export OPENBLAS_NUM_THREADS = 1
+lint test test-slow bench bench-null: export MKL_NUM_THREADS = 1
+lint test test-slow bench bench-null: export NUMEXPR_NUM_THREADS = 1
 
 lint: $(STAMP)  ## style, types and the layers of the design
 	$(BIN)/ruff check .
@@ -48,6 +48,9 @@ test-slow: $(STAMP)  ## the tests marked slow
 bench: $(STAMP)  ## folds trained together against one by one; windows written and read
 	$(BIN)/python benchmarks/training.py
 	$(BIN)/python benchmarks/windows.py
+
+bench-null: $(STAMP)  ## p-values of taught against alone on 40 cohorts where there is nothing to be taught
+	$(BIN)/python benchmarks/null_cohorts.py
 
 clean:  ## remove .venv and caches; runs and data stay
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist

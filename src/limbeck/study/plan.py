@@ -27,6 +27,7 @@ import xarray as xr
 from limbeck import __version__, datasets
 from limbeck import windows as windows_room
 from limbeck.errors import DataError, LimbeckError, StudyError, did_you_mean
+from limbeck.evaluation import check_target
 from limbeck.models import MODELS, build, count_parameters, dry_run
 from limbeck.models.contract import InputShape, input_mistakes
 from limbeck.protocols import Fold
@@ -272,6 +273,10 @@ def _plan_variant(label: str, variant: Variant, out: Path, store: Store, jobs: i
     corpus = datasets.load(variant.data.corpus, variant.data.root, **variant.data.options)
     path, dataset, left_out, warnings = _cut(corpus, variant, out / "cache", jobs, progress)
     table = windows_room.table(dataset)
+    if variant.compare:
+        target = dataset["target"].attrs
+        metric = variant.report.metric_for(target["kind"])
+        check_target(table, metric=metric, classes=list(target.get("classes", [])))
     folds = folds_of(table, variant.protocol)
     members = [(f.repetition, f.fold, seed) for f in folds for seed in variant.protocol.seeds]
     nodes = build_graph(variant)

@@ -349,7 +349,7 @@ def _judging(plan: Plan) -> dict[str, Any]:
             variant.label: [dataclasses.asdict(c) for c in comparisons_of(variant)] for variant in plan.variants
         },
         "classes": list(first.dataset["target"].attrs.get("classes", [])),
-        "metric": report.metric or ("balanced_accuracy" if kind == "class" else "ccc"),
+        "metric": report.metric_for(kind),
         "level": report.level,
         "alpha": report.alpha,
         "rope": report.rope,

@@ -189,6 +189,10 @@ class Report(_Strict):
     alpha: Annotated[float, Field(gt=0, lt=0.5)] = 0.05
     rope: Annotated[float, Field(ge=0, lt=0.5)] = 0.01
 
+    def metric_for(self, kind: str) -> str:
+        """Return the metric that verdicts are made on, for a target of classes or a trace."""
+        return self.metric or ("balanced_accuracy" if kind == "class" else "ccc")
+
 
 class Engine(_Strict):
     """How the work is done; nothing here changes a result by more than rounding."""
