@@ -528,7 +528,7 @@ def _variant_facts(plan: VariantPlan) -> dict[str, str]:
         "target": f"{target.attrs['name']}: {', '.join(counts) or 'a trace'}",
         "shapes": ", ".join(_shape(plan, modality) for modality in variant.signals),
         "protocol": f"{split}; {' x '.join(times)} = {networks} per stage; "
-        f"labelled subjects: {protocol.labelled}; validation: {protocol.validation:g}",
+        f"labelled subjects: {protocol.labelled}; validation: {plan.validation}",
         "normalise": _normalisation(variant),
     }
     if variant.refit is not None:

@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import signal
 
@@ -34,9 +34,22 @@ def test_what_the_new_rate_cannot_hold_is_filtered_out():
 
 
 @given(st.floats(1, 2000), st.floats(1, 2000))
+@example(1.0, 1.00001)
+@example(1.0, 1.0000003)
 @settings(max_examples=200, deadline=None)
-def test_any_two_rates_have_a_ratio_right_to_a_ten_millionth(rate, to):
-    assert float(resampling_ratio(rate, to)) == pytest.approx(to / rate, rel=1e-7)
+def test_two_rates_have_a_ratio_right_to_a_ten_millionth_or_there_is_none_below_a_million(rate, to):
+    try:
+        ratio = resampling_ratio(rate, to)
+    except DataError:
+        larger = max(to / rate, rate / to)
+        denominators = np.arange(1, int(1_000_000 / larger) + 1)
+        assert np.abs(np.rint(larger * denominators) / denominators / larger - 1).min() > 0.99e-7
+    else:
+        assert float(ratio) == pytest.approx(to / rate, rel=1.01e-7)
+
+
+def test_rates_that_differ_by_a_hundred_thousandth_have_a_ratio():
+    assert resampling_ratio(1.0, 1.00001) == Fraction(100_001, 100_000)
 
 
 def test_usual_rates_have_small_ratios():

@@ -14,6 +14,10 @@ from limbeck.signals.pipeline import step
 __all__ = ["decimate", "resample", "resampling_ratio"]
 
 
+_LARGEST = 1_000_000
+"""The larger number of a ratio; the filter has twenty times as many taps."""
+
+
 def _check_rate(to: float, **_: object) -> Iterator[str]:
     if to <= 0:
         yield f"the rate must be above 0 Hz, found {to}"
@@ -34,12 +38,14 @@ def resampling_ratio(rate: float, to: float) -> Fraction:
     """
     exact = to / rate
     larger = max(exact, 1 / exact)
-    for limit in (10 * 2**power for power in range(14)):  # small numbers first: they make short filters
-        ratio = Fraction(larger).limit_denominator(limit)
-        if abs(float(ratio) / larger - 1) < 1e-7 and ratio.numerator <= 1_000_000:
+    most = int(_LARGEST / larger)
+    for limit in (*(10 * 2**power for power in range(17)), most):  # small numbers first: they make short filters
+        ratio = Fraction(larger).limit_denominator(max(1, limit))
+        if abs(float(ratio) / larger - 1) < 1e-7 and ratio.numerator <= _LARGEST:
             return ratio if exact >= 1 else 1 / ratio
     raise DataError(
-        f"Resampling from {rate:g} to {to:g} Hz: the ratio {exact:g} is too far from 1; choose a nearer rate."
+        f"Resampling from {rate:g} to {to:g} Hz: the ratio {exact:.10g} is too far from 1, or too near, for a filter "
+        "of bearable length; choose another rate."
     )
 
 

@@ -127,6 +127,12 @@ class VariantPlan:
             epochs=epochs,
         )
 
+    @property
+    def validation(self) -> str:
+        """How many subjects a fold validates on, in words."""
+        counts = sorted({len(fold.validation_subjects) for fold in self.folds})
+        return " or ".join(map(str, counts)) + " subjects" if any(counts) else "none: epochs are fixed"
+
     def stands_on(self, name: str, holds: Callable[[VariantPlan, Node], bool]) -> bool:
         """Say whether something holds of a stage or of anything that it stands on."""
         nodes = {other: planned.node for other, planned in self.stages.items()}
@@ -351,6 +357,8 @@ def _cut(
         short = too_short(cut)
         if short and calibration.short == "leave_out":
             cut = _without(cut, is_short(cut))
+            # What the windows say of these subjects' calibration is said better here.
+            left_out = [entry for entry in left_out if not (entry.what in short and "to calibrate on" in entry.why)]
             left_out += [
                 LeftOut(
                     s, f"has less than half of {calibration.seconds:g} s of '{calibration.condition}' to calibrate on"

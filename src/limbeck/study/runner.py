@@ -444,7 +444,6 @@ def _protocol(plan: Plan) -> dict[str, Any]:
         protocol = variant.variant.protocol
         split = protocol.split
         count = len(variant.folds) // protocol.repetitions
-        validation = sorted({len(fold.validation_subjects) for fold in variant.folds})
         return {
             "split": f"leave one subject out ({count} folds)"
             if isinstance(split, str)
@@ -452,7 +451,7 @@ def _protocol(plan: Plan) -> dict[str, Any]:
             "repetitions": protocol.repetitions,
             "seeds": protocol.seeds,
             "labelled": protocol.labelled,
-            "validation": " or ".join(map(str, validation)) if any(validation) else "none: epochs are fixed",
+            "validation": variant.validation,
             "normalisation": _shown_normalisation(variant),
         }
 
