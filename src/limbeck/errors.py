@@ -10,7 +10,6 @@ __all__ = [
     "DataError",
     "DownloadError",
     "LimbeckError",
-    "MissingPackageError",
     "ReadError",
     "StudyError",
     "did_you_mean",
@@ -27,10 +26,6 @@ class DataError(LimbeckError):
 
 class DownloadError(LimbeckError):
     """Published files could not be fetched, or are not the published ones."""
-
-
-class MissingPackageError(LimbeckError):
-    """An optional package is needed; the message names the purpose and the install line."""
 
 
 class ReadError(LimbeckError):

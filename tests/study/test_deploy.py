@@ -373,3 +373,15 @@ def test_a_student_is_written_again_over_itself_and_over_nothing_else(
     with pytest.raises(LimbeckError, match=r"notes\.txt"):
         deploy(skin())
     assert (student / "notes.txt").read_text() == "mine"
+
+
+def test_the_ends_that_the_reader_of_the_training_data_cut_off_are_cut_off_new_recordings_too(
+    skin: Definition, deploy: Callable[..., Path], tmp_path: Path, eda: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Calibration begins where it began in training: behind the seconds in which the sensor settles."""
+    from limbeck.study import deploy as room
+
+    monkeypatch.setattr(room, "_trim", lambda _: 4.0)
+    predictions, _ = predict_files(deploy(skin(normalise=CALIBRATION)), [write_e4(tmp_path / "P01", eda)])
+    starts = np.arange(4 + 8, 40 - 4 - LENGTH + 1, HOP)
+    assert predictions["start"].tolist() == starts.tolist()

@@ -12,6 +12,7 @@ import yaml
 
 from limbeck.errors import StudyError
 from limbeck.study import load_study, parse_study
+from limbeck.study.schema import as_yaml
 
 Definition = Callable[..., dict[str, Any]]
 Mistakes = Callable[..., list[str]]
@@ -375,7 +376,7 @@ def write(folder: Path, definition: Any) -> Path:
 def test_a_study_is_read_from_a_file_and_written_again_the_same(tiny: Definition, tmp_path: Path) -> None:
     study = load_study(write(tmp_path, tiny(sweep={"protocol.labelled": [2, 3]})), ["training.epochs=5"])
     (tmp_path / "again").mkdir()
-    again = load_study(write(tmp_path / "again", study.to_yaml()))
+    again = load_study(write(tmp_path / "again", as_yaml(study.resolved)))
     assert again == study
     assert study.variants["labelled=2"].training.epochs == 5
 

@@ -21,7 +21,7 @@ class StudyRecord:
     study, question : str
         Name of the study, and what it asks in one sentence.
     definition : str
-        The resolved study as YAML.
+        The study as YAML, as it was written, with overrides applied.
     data : mapping
         ``name title licence citation subjects windows length hop`` (seconds), ``classes`` (windows per class) and, for
         a simulated corpus, ``ceilings`` (the best score that any model of a view can reach, such as

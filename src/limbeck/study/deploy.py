@@ -11,8 +11,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,10 @@ import xarray as xr
 
 from limbeck import datasets
 from limbeck import windows as windows_room
+from limbeck.datasets.e4 import cut_signal
 from limbeck.errors import DataError, LimbeckError, StudyError
 from limbeck.models import InputShape, build
-from limbeck.recording import Corpus, LeftOut
+from limbeck.recording import Corpus, LeftOut, Recording
 from limbeck.study.plan import VariantPlan
 from limbeck.study.schema import Variant
 from limbeck.study.store import Store, remove_whole, write_atomically
@@ -65,7 +66,8 @@ def write(plan: VariantPlan, store: Store, folder: Path) -> Path:
         "normalise": plan.variant.mode,
         "clip": plan.variant.clip,
         "calibration": None if calibration is None else calibration.model_dump(),
-        "skip": _trim(plan.variant),
+        "trim": _trim(plan.variant),
+        "trained_on": sorted(plan.table["subject"].unique().tolist()),
     }
 
     def fill(place: Path) -> None:
@@ -92,9 +94,24 @@ def _layout(variable: xr.DataArray) -> dict[str, Any]:
 
 
 def _trim(variant: Variant) -> float:
-    """Return the seconds that the reader of the training data cut off at the start: there sensors settle."""
+    """Return the seconds that the reader of the training data cut off at both ends: there sensors settle."""
     options = {**datasets.DATASETS.options(variant.data.corpus), **variant.data.options}
     return float(options.get("trim", 0.0) or 0.0)
+
+
+@dataclass(frozen=True)
+class _Trimmed:
+    """Reads a recording and cuts its ends off, as the reader of the training data did; times stay as they were."""
+
+    read: Callable[[], Recording]
+    seconds: float
+
+    def __call__(self) -> Recording:
+        recording = self.read()
+        if not self.seconds:
+            return recording
+        ends = self.seconds, recording.duration - self.seconds
+        return replace(recording, signals={m: cut_signal(s, *ends) for m, s in recording.signals.items()})
 
 
 def _scalers(view: xr.Dataset, plan: VariantPlan) -> dict[str, Scaler]:
@@ -176,9 +193,8 @@ class DeployedStudent:
         """Predict the recordings of one subject, with their own channels and their own scale."""
         windows = self._cut(corpus)
         kept = ~windows["calibration"].to_numpy()
-        kept &= windows["start"].to_numpy() >= self.description["skip"]
         if not kept.any():
-            before = self.description["skip"] + (self.description["calibration"] or {"seconds": 0.0})["seconds"]
+            before = self.description["trim"] + (self.description["calibration"] or {"seconds": 0.0})["seconds"]
             raise DataError(
                 f"The recording is too short: the first {before:g} s are not predicted, and a window needs "
                 f"{self.description['windows']['length']:g} s more."
@@ -194,8 +210,12 @@ class DeployedStudent:
 
     def _cut(self, corpus: Corpus) -> xr.Dataset:
         calibration = self.description["calibration"]
+        sources = tuple(
+            replace(source, read=_Trimmed(source.read, self.description["trim"])) for source in corpus.sources
+        )
+        trimmed = Corpus(corpus.name, sources, corpus.left_out)
         windows = windows_room.cut(
-            corpus,
+            trimmed,
             signals=self.description["signals"],
             target=None,
             length=self.description["windows"]["length"],
@@ -289,7 +309,7 @@ def _load_network(file: Path) -> tuple[dict[str, Any], torch.nn.Module]:
             for modality, layout in description["inputs"].items()
         }
         model = dict(description["model"])
-        needed = ("target", "signals", "windows", "normalise", "clip", "calibration", "skip")
+        needed = ("target", "signals", "windows", "normalise", "clip", "calibration", "trim")
         missing = [key for key in needed if key not in description]
         if missing:
             raise KeyError(", ".join(missing))

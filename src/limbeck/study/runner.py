@@ -27,7 +27,7 @@ from limbeck.report import StudyRecord, write_report
 from limbeck.study import deploy
 from limbeck.study.graph import Node, credit_arms
 from limbeck.study.plan import Plan, VariantPlan, make_plan
-from limbeck.study.schema import Study, load_study
+from limbeck.study.schema import Study, as_yaml, load_study
 from limbeck.study.store import Store, mark_run, read_run, sweep_unfinished, write_atomically, write_json
 from limbeck.study.tasks import Task, is_done, run_task
 
@@ -131,7 +131,7 @@ def run_study(
     mark = partial(mark_run, folder, study=study.name, stages=keys)
     mark(state="running")
     try:
-        write_atomically(folder / "study.yaml", lambda p: p.write_text(study.to_yaml(), encoding="utf-8"))
+        write_atomically(folder / "study.yaml", lambda p: p.write_text(as_yaml(study.resolved), encoding="utf-8"))
         write_json(folder / "plan.json", _describe_plan(plan))
         tasks = _train(plan, folder, jobs, progress)
         say("gathering predictions; fitting baselines and the clock")
@@ -210,7 +210,7 @@ def load_run(folder: str | Path) -> Run:
 
 def run_folder(study: Study, out: Path) -> Path:
     """Return where a study is run: its name and a hash of its definition, so that the same study goes on there."""
-    shown = json.dumps(study.definition, sort_keys=True, default=str)
+    shown = json.dumps(study.resolved, sort_keys=True, default=str)
     return out / f"{study.name}-{hashlib.sha256(shown.encode()).hexdigest()[:8]}"
 
 
@@ -401,7 +401,7 @@ def make_record(plan: Plan, *, started: float, tasks: int, command: str) -> Stud
     return StudyRecord(
         study=plan.study.name,
         question=first.variant.question,
-        definition=plan.study.to_yaml(),
+        definition=as_yaml(plan.study.definition),
         data={
             "name": first.variant.data.corpus,
             "title": info.title,
@@ -480,6 +480,12 @@ def _warnings(plan: Plan) -> list[str]:
                 "data, which a device has only after the fact."
             )
         arms = [name for name, planned in variant.stages.items() if planned.node.is_arm]
+        protocol = variant.variant.protocol
+        if "validation" in protocol.model_fields_set and protocol.validation and variant.validation.startswith("none"):
+            warnings.append(
+                f"{where}validation: {protocol.validation:g} was asked for, but with so few labelled subjects all of "
+                "them are trained on and epochs are fixed."
+            )
         optimistic = [name for name in arms if variant.stands_on(name, _chosen_on_test)]
         if optimistic:
             warnings.append(

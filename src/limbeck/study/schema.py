@@ -35,6 +35,7 @@ __all__ = [
     "Study",
     "Training",
     "Variant",
+    "as_yaml",
     "load_study",
     "parse_study",
 ]
@@ -253,17 +254,21 @@ class Study(_Strict):
         The study's name.
     definition : dict
         The YAML with overrides applied.
+    resolved : dict
+        The same with ``data.root`` as an absolute path: it means the same wherever it is read from.
     variants : mapping of str to Variant
         By label (``"labelled=3, normalise=train"``); one with an empty label when nothing is swept.
     """
 
     name: str
     definition: dict[str, Any]
+    resolved: dict[str, Any]
     variants: dict[str, Variant]
 
-    def to_yaml(self) -> str:
-        """Return the definition as YAML."""
-        return yaml.safe_dump(self.definition, sort_keys=False, allow_unicode=True)
+
+def as_yaml(definition: Mapping[str, Any]) -> str:
+    """Return a definition as YAML, in the order in which it was written."""
+    return yaml.safe_dump(dict(definition), sort_keys=False, allow_unicode=True)
 
 
 def load_study(path: str | Path, overrides: Iterable[str] = ()) -> Study:
@@ -366,7 +371,8 @@ def parse_study(
     if mistakes:
         raise StudyError(mistakes, source=source)
     first = next(iter(variants.values()))
-    return Study(name=first.study, definition=_plain(written), variants=variants)
+    whole = {**resolved, "sweep": sweep} if sweep else resolved
+    return Study(name=first.study, definition=_plain(written), resolved=_plain(whole), variants=variants)
 
 
 def _plain(value: Any) -> Any:
