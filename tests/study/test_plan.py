@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from limbeck.errors import StudyError
+from limbeck.recording import LeftOut
 from limbeck.study import Plan, make_plan, parse_study
 from limbeck.study import plan as room
 from limbeck.study.runner import execute
@@ -406,3 +407,9 @@ def test_a_device_that_is_not_there_is_refused_before_anything_is_read(tiny: Def
 def test_a_model_option_of_the_wrong_kind_is_a_mistake_of_the_stage(tiny: Definition, plan_of: PlanOf) -> None:
     definition = tiny(stages={"other": {"model": {"name": "mlp", "hidden": "big"}, "inputs": ["eda"]}})
     assert any("stages.other: the model 'mlp' cannot be built" in mistake for mistake in refused(plan_of, definition))
+
+
+def test_files_are_named_from_the_root_of_the_data_on(tmp_path: Path) -> None:
+    entry = LeftOut(str(tmp_path / "S01" / "EDA.csv"), f"{tmp_path / 'S01' / 'EDA.csv'}, row 3: found 'x'")
+    assert room._below_root(entry, tmp_path) == LeftOut("S01/EDA.csv", "S01/EDA.csv, row 3: found 'x'")
+    assert room._below_root(entry, None) == entry

@@ -12,6 +12,7 @@ import importlib.metadata
 import inspect
 import json
 import math
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -378,7 +379,15 @@ def _cut(
     except DataError:  # in the cache of runs, what is damaged is made again
         remove_whole(path)
         windows_room.save(cut, path)
-    return path, cut, tuple(left_out), tuple(warnings)
+    return path, cut, tuple(_below_root(entry, variant.data.root) for entry in left_out), tuple(warnings)
+
+
+def _below_root(entry: LeftOut, root: Path | None) -> LeftOut:
+    """Name files from the data's root on: where a machine keeps its data is nobody else's business."""
+    if root is None:
+        return entry
+    prefix = f"{root}{os.sep}"
+    return LeftOut(entry.what.replace(prefix, ""), entry.why.replace(prefix, ""))
 
 
 def _without(windows: xr.Dataset, gone: np.ndarray) -> xr.Dataset:
