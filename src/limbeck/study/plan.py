@@ -212,6 +212,9 @@ class Plan:
                         continue
                     steps = sum(steps_per_epoch(sizes[r, f], settings.batch) for r, f, _ in group) * settings.epochs
                     work += steps * planned.seconds_per_step
+            for name in plan.refit_stages():
+                tasks += 1
+                done += self.store.has(plan.stages[name].key, "refit")
         memory = jobs * (WORKER_MEMORY + 3 * data) + WORKER_MEMORY + data
         return Estimate(work / jobs, memory, disk, int(tasks), int(done))
 
