@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from limbeck.atomic import write_atomically
 from limbeck.errors import DataError
 from limbeck.evaluation.wording import format_level
 from limbeck.report import figures, words
@@ -68,19 +67,7 @@ def write_whole(path: Path, text: str) -> Path:
 
     Lone surrogates, which come from file names that are not UTF-8, become question marks.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as stream:
-            stream.write(text.encode("utf-8", errors="replace"))
-        mask = os.umask(0)
-        os.umask(mask)
-        Path(temporary).chmod(0o666 & ~mask)  # mkstemp makes files that only their owner may read
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    return path
+    return write_atomically(path, lambda p: p.write_bytes(text.encode("utf-8", errors="replace")))
 
 
 def _page(record: StudyRecord, judgements: Sequence[Judgement], history: pd.DataFrame) -> dict[str, Any]:

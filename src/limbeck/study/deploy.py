@@ -23,13 +23,14 @@ import xarray as xr
 
 from limbeck import datasets
 from limbeck import windows as windows_room
+from limbeck.atomic import write_atomically
 from limbeck.datasets.e4 import cut_signal
 from limbeck.errors import DataError, LimbeckError, StudyError
 from limbeck.models import InputShape, build
 from limbeck.recording import Corpus, LeftOut, Recording
 from limbeck.study.plan import VariantPlan
 from limbeck.study.schema import Variant
-from limbeck.study.store import Store, remove_whole, write_atomically
+from limbeck.study.store import Store, remove_whole
 from limbeck.study.tasks import REFIT, refit_fold
 from limbeck.training.scalers import Scaler, fit_scaler, normalise
 

@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from limbeck import __version__, datasets, evaluation
+from limbeck.atomic import write_atomically
 from limbeck.errors import LimbeckError
 from limbeck.evaluation import Comparison, Judgement
 from limbeck.evaluation.baselines import baselines
@@ -28,7 +29,7 @@ from limbeck.study import deploy
 from limbeck.study.graph import Node, credit_arms
 from limbeck.study.plan import Plan, VariantPlan, make_plan
 from limbeck.study.schema import Study, as_yaml, load_study
-from limbeck.study.store import Store, mark_run, read_run, sweep_unfinished, write_atomically, write_json
+from limbeck.study.store import Store, mark_run, read_run, sweep_unfinished, write_json
 from limbeck.study.tasks import Task, is_done, run_task
 
 __all__ = ["Run", "load_run", "run", "run_study"]
@@ -125,8 +126,6 @@ def run_study(
     sweep_unfinished(out)
     plan = plan or make_plan(study, out, jobs=jobs, report=say)
     folder = run_folder(study, out)
-    for left in folder.glob(".report.html.*.part"):
-        left.unlink()
     keys = [planned.key for variant in plan.variants for planned in variant.stages.values()]
     mark = partial(mark_run, folder, study=study.name, stages=keys)
     mark(state="running")

@@ -18,8 +18,7 @@ import os
 import re
 import shutil
 import socket
-import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -30,9 +29,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from limbeck.atomic import UNFINISHED, temporary_beside, write_atomically
 from limbeck.errors import LimbeckError
 
-__all__ = ["MARKER", "Result", "RunInfo", "Store", "list_runs", "remove_run", "write_atomically"]
+__all__ = ["MARKER", "Result", "RunInfo", "Store", "list_runs", "remove_run"]
 
 MARKER = "limbeck-run.json"
 """The file that says that a directory is a run of Limbeck."""
@@ -40,41 +40,12 @@ MARKER = "limbeck-run.json"
 UNREADABLE = "unreadable"
 """The state of a run whose marker is damaged."""
 
-_UNFINISHED = ".unfinished-"
 _KEY = re.compile(r"[0-9a-f]{32}")
-
-
-def _temporary(path: Path) -> Path:
-    return path.parent / f"{_UNFINISHED}{path.name}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-
-
-def write_atomically(path: Path, write: Callable[[Path], object]) -> Path:
-    """Let `write` make a file or directory under a temporary name beside `path`, then rename it.
-
-    A directory that is already there is kept: whoever was first has written the same.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = _temporary(path)
-    try:
-        write(temporary)
-        if temporary.is_dir() and path.is_dir():
-            return path
-        try:
-            temporary.replace(path)
-        except OSError:
-            if not path.is_dir():  # else another process was quicker by a moment
-                raise
-    finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary, ignore_errors=True)
-        else:
-            temporary.unlink(missing_ok=True)
-    return path
 
 
 def remove_whole(folder: Path) -> None:
     """Remove a directory so that it is either there as a whole or gone, whenever the process is killed."""
-    aside = folder.rename(_temporary(folder))
+    aside = folder.rename(temporary_beside(folder))
     shutil.rmtree(aside)
 
 
@@ -355,7 +326,7 @@ def _sweep(folder: Path) -> None:
     # Other processes write here at the same time; os.walk passes over what is gone by the time it gets there.
     for place, folders, files in os.walk(folder):
         for name in [*folders, *files]:
-            if name.startswith(_UNFINISHED) and name.count("-") >= 2:
+            if name.startswith(UNFINISHED) and name.count("-") >= 2:
                 marked.append((Path(place, name), name.rsplit("-", 2)[-2]))
             elif name.startswith(".") and name.endswith(".part") and name.count(".") >= 4:
                 # What the window sets leave: .<name>.<process>.<random>.part
