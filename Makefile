@@ -5,13 +5,15 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PEERS := .venv-peers
+PEERS_STAMP := $(PEERS)/.installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo lint test test-slow bench bench-null clean
+.PHONY: help install demo lint test test-slow bench bench-null bench-signals clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
 
 install: $(STAMP)  ## make .venv and install Limbeck with what its development needs
 
@@ -28,10 +30,10 @@ demo: $(STAMP)  ## run a whole study on the simulated cohort and say where its r
 	$(BIN)/limbeck run studies/demo.yaml --out runs
 
 # Two threads per process on a busy two-core machine are many times slower than one.
-lint test test-slow bench bench-null: export OMP_NUM_THREADS = 1
-lint test test-slow bench bench-null: export OPENBLAS_NUM_THREADS = 1
-lint test test-slow bench bench-null: export MKL_NUM_THREADS = 1
-lint test test-slow bench bench-null: export NUMEXPR_NUM_THREADS = 1
+lint test test-slow bench bench-null bench-signals: export OMP_NUM_THREADS = 1
+lint test test-slow bench bench-null bench-signals: export OPENBLAS_NUM_THREADS = 1
+lint test test-slow bench bench-null bench-signals: export MKL_NUM_THREADS = 1
+lint test test-slow bench bench-null bench-signals: export NUMEXPR_NUM_THREADS = 1
 
 lint: $(STAMP)  ## style, types and the layers of the design
 	$(BIN)/ruff check .
@@ -52,6 +54,14 @@ bench: $(STAMP)  ## folds trained together against one by one; windows written a
 bench-null: $(STAMP)  ## p-values of taught against alone on 40 cohorts where there is nothing to be taught
 	$(BIN)/python benchmarks/null_cohorts.py
 
-clean:  ## remove .venv and caches; runs and data stay
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
+bench-signals: $(STAMP) $(PEERS_STAMP)  ## signals and features against other libraries, which get an environment of their own
+	$(BIN)/python benchmarks/signals.py --peers $(PEERS)
+
+$(PEERS_STAMP): benchmarks/peers.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/pip install -q --disable-pip-version-check --no-deps -r benchmarks/peers.txt
+	@touch $@
+
+clean:  ## remove .venv, .venv-peers and caches; runs and data stay
+	rm -rf $(VENV) $(PEERS) .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
 	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -29,6 +29,7 @@ import limbeck
 from limbeck import cli
 from limbeck.datasets import fetch as fetching
 from limbeck.errors import DataError, LimbeckError, ReadError, StudyError
+from limbeck.signals import parse_signals
 
 ROOT = Path(__file__).resolve().parents[1]
 PROGRAM = Path(sys.executable).parent / "limbeck"
@@ -118,7 +119,7 @@ def test_the_commands_are_those_that_are_promised() -> None:
     words = {" ".join(path) for path in all_commands()}
     runs = {"runs", "runs list", "runs show", "runs remove"}
     data = {"datasets", "datasets list", "datasets describe", "datasets fetch"}
-    assert words == {"", "run", "report", "predict", "models"} | runs | data
+    assert words == {"", "run", "report", "predict", "models", "features"} | runs | data
 
 
 @pytest.mark.parametrize("path", all_commands(), ids=" ".join)
@@ -362,7 +363,7 @@ def test_predict_prints_a_row_per_window(run_folder: Path, tmp_path: Path) -> No
     result = invoke("predict", run_folder, write_e4(tmp_path / "anna"))
     assert result.exit_code == 0, result.output
     head, *rows = result.stdout.splitlines()
-    assert head.split() == ["recording", "start", "end", "prediction", "p_calm", "p_aroused"]
+    assert head.split() == ["recording", "start", "end", "prediction", "p_calm", "p_aroused", "quality"]
     assert len(rows) == 12
     assert {row.split()[0] for row in rows} == {"anna"}
     assert {row.split()[3] for row in rows} <= {"calm", "aroused"}
@@ -627,7 +628,7 @@ def readme_blocks(language: str) -> list[str]:
 def test_the_readme_runs_from_python(
     place: Path, finished: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (block,) = readme_blocks("python")
+    (block,) = [block for block in readme_blocks("python") if "run_study" in block]
     assert len([line for line in block.splitlines() if line.strip()]) <= 12
     write_study(tmp_path / "studies").rename(tmp_path / "studies" / "demo.yaml")
     monkeypatch.chdir(tmp_path)
@@ -639,14 +640,22 @@ def test_the_readme_runs_from_python(
 
 
 def test_the_study_in_the_readme_is_valid() -> None:
-    (block,) = readme_blocks("yaml")
-    study = limbeck.parse_study(yaml.safe_load(block))
+    study = limbeck.parse_study(yaml.safe_load(readme_blocks("yaml")[0]))
     assert list(study.variants) == ["labelled=6", "labelled=all"]
+
+
+def test_the_signals_in_the_readme_are_valid_and_run_on_arrays() -> None:
+    signals = yaml.safe_load(readme_blocks("yaml")[1])["signals"]
+    assert set(parse_signals(signals)) == set(signals)
+    (block,) = [block for block in readme_blocks("python") if "extract" in block]
+    names: dict[str, Any] = {}
+    exec(compile(block, "README.md", "exec"), names)
+    assert names["values"].shape == (100, 192)
 
 
 def test_the_commands_in_the_readme_exist() -> None:
     known = {" ".join(path) for path in all_commands()}
-    lines = [line for line in readme_blocks("")[1].splitlines() if line.startswith("limbeck ")]
+    lines = [line for block in readme_blocks("") for line in block.splitlines() if line.startswith("limbeck ")]
     assert len(lines) >= 7
     for line in lines:
         words = shlex.split(line.partition("   ")[0])[1:]

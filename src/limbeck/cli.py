@@ -42,7 +42,7 @@ MOST_JOBS = 8
 WIDE = 1000
 """Columns where no terminal limits them: a line of a log is not to be cut."""
 
-NUMBERS = frozenset({"parameters", "size", "subjects"})
+NUMBERS = frozenset({"columns", "parameters", "size", "subjects"})
 """Columns of tables that are read from the right."""
 
 LEFT_OUT_SHOWN = 5
@@ -484,6 +484,129 @@ def _print_entry(name: str, registry: Registry, key: str) -> None:
     if options:
         shown = ", ".join(f"{option}={default!r}" for option, default in options.items())
         typer.echo(f"\nOptions with their defaults ({key} in a study): {shown}")
+
+
+# ---- signals --------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def features(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Describe this step, feature or set.")] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            "--plot", metavar="STUDY", help="Draw a window of the study's recordings before and after its steps."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="Where to: .png, .svg or .html. [default: STUDY-window.png]"),
+    ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Override a key, e.g. signals.temp=[]; may be repeated."),
+    ] = None,
+    subject: Annotated[
+        str | None, typer.Option("--subject", metavar="NAME", help="Whose recording. [default: the first]")
+    ] = None,
+    trial: Annotated[
+        str | None, typer.Option("--trial", metavar="NAME", help="Which trial or session. [default: the first]")
+    ] = None,
+    modalities: Annotated[
+        list[str] | None,
+        typer.Option("--modality", metavar="NAME", help="One to draw; may be repeated. [default: all]"),
+    ] = None,
+    start: Annotated[
+        float | None,
+        typer.Option("--start", metavar="SECONDS", min=0, help="When it starts. [default: the middle window]"),
+    ] = None,
+    length: Annotated[
+        float | None, typer.Option("--length", metavar="SECONDS", help="How long it is. [default: the study's windows]")
+    ] = None,
+) -> None:
+    """List or describe steps and features of signals, or draw cleaning.
+
+    What one costs is measured when it is described. A drawing shows a window of every modality as recorded and after
+    the steps of a study, with the beats, breaths and skin conductance responses that are found in it.
+    """
+    _one_thread()
+    if plot is not None:
+        if name is not None:
+            raise typer.BadParameter("give the name of a feature or --plot, not both")
+        _plot_window(plot, out, overrides or (), subject, trial, modalities or (), start, length)
+        return
+    for option, value in {
+        "--out": out,
+        "--set": overrides,
+        "--subject": subject,
+        "--trial": trial,
+        "--modality": modalities,
+        "--start": start,
+        "--length": length,
+    }.items():
+        if value:
+            raise typer.BadParameter(f"{option} goes with --plot STUDY")
+    if name is None:
+        _list_features()
+    else:
+        _describe_feature(name)
+
+
+def _plot_window(
+    study: Path,
+    out: Path | None,
+    overrides: Sequence[str],
+    subject: str | None,
+    trial: str | None,
+    modalities: Sequence[str],
+    start: float | None,
+    length: float | None,
+) -> None:
+    from limbeck.report.signals import refuse_to_replace, write_figure
+    from limbeck.study.preview import draw_preview
+
+    if length is not None and length <= 0:
+        raise typer.BadParameter(f"--length must be above 0 seconds; found {length:g}")
+    path = out or Path(f"{study.stem}-window.png")
+    refuse_to_replace(path)
+    figure = draw_preview(
+        study, overrides, subject=subject, trial=trial, modalities=modalities, start=start, length=length
+    )
+    typer.echo(write_figure(figure, path))
+
+
+def _list_features() -> None:
+    from limbeck.report import catalogue
+
+    columns = {
+        "steps": ("step", "runs on", "causal", "modalities", "what it does"),
+        "features": ("feature", "modalities", "columns", "what it computes"),
+        "sets": ("feature set", "modalities", "columns", "what it is"),
+    }
+    _print_table(columns["steps"], catalogue.list_steps())
+    typer.echo("")
+    _print_table(columns["features"], catalogue.list_features())
+    if sets := catalogue.list_sets():
+        typer.echo("")
+        _print_table(columns["sets"], sets)
+    typer.echo(
+        "\ncausal: no output depends on a later sample; columns: by default, of a feature per channel\n"
+        "limbeck features NAME says more, and what it costs."
+    )
+
+
+def _describe_feature(name: str) -> None:
+    from limbeck.report import catalogue
+
+    entries = catalogue.describe(name)
+    if not entries:
+        raise typer.BadParameter(
+            f"there is no step, feature or feature set '{name}'.{did_you_mean(name, catalogue.named())}"
+        )
+    for number, entry in enumerate(entries):
+        typer.echo("\n" * (number > 0) + entry.name)
+        _print_facts({fact: textwrap.fill(text, 100) for fact, text in entry.facts.items()})
+        typer.echo(f"\n{entry.text}")
 
 
 # ---- the plan in words ----------------------------------------------------------------------------------------------

@@ -122,6 +122,7 @@ def fake_study(
              "optimistic": False}
             for variant in variants for arm in arms if "/" not in arm or arm.startswith("taught")
         ],
+        "quality": [],
         "left_out": [{"what": "S09/EDA.csv", "why": "row 1204 has 2 columns; expected 1."}],
         "warnings": [],
         "environment": {

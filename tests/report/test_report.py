@@ -264,6 +264,41 @@ def test_a_class_that_nobody_showed_has_no_shares(tmp_path, make_study):
     assert matrix.startswith("true \\ said rest task rest 75 % 30 25 % 10 task – 0 – 0")
 
 
+QUALITY = [
+    {"variant": "", "modality": "bvp", "windows": 4210, "mean": 0.568, "below": 0.41, "worst": "peaks",
+     "kinds": {"flat": 1.0, "clipped": 1.0, "missing": 1.0, "motion": 0.757, "peaks": 0.616},
+     "subjects": {"S01": {"mean": 0.3, "below": 0.9}, "S02": {"mean": 0.8, "below": 0.0}}},
+    {"variant": "", "modality": "temp", "windows": 4210, "mean": 1.0, "below": 0.0, "worst": "",
+     "kinds": {"flat": 1.0, "missing": 1.0, "motion": 1.0}, "subjects": {"S01": {"mean": 1.0, "below": 0.002}}},
+]  # fmt: skip
+
+
+def test_signal_quality_stands_by_signal_and_by_subject(tmp_path, make_study):
+    text = written(tmp_path, make_study(quality=QUALITY))[1].words
+    section = text[text.index("Signal quality", text.index("Arms")) :]
+    section = section[: section.index("What was left out")]
+    assert "1 means that nothing is wrong" in section
+    assert "not flat not clipped there still plausible beats or breaths" in section
+    assert "bvp 4,210 0.568 41 % 1.000 1.000 1.000 0.757 0.616" in section
+    assert "temp 4,210 1.000 none 1.000 – 1.000 1.000 –" in section
+    assert "S01 0.300 90 % 1.000 < 1 %" in section
+    assert "S02 0.800 none –" in section
+    assert "not mains" not in section  # it applies to none of these
+
+
+def test_variants_share_a_row_of_quality_where_they_agree(tmp_path, make_study):
+    swept = [{**row, "variant": variant} for variant in ("n=3", "n=6") for row in QUALITY]
+    swept[-1] = {**swept[-1], "mean": 0.9}
+    text = written(tmp_path, make_study(variants=("n=3", "n=6"), quality=swept))[1].words
+    assert text.count("bvp 4,210 0.568") == 1
+    assert "temp in n=3 4,210 1.000" in text
+    assert "temp in n=6 4,210 0.900" in text
+
+
+def test_without_quality_there_is_no_section_of_it(tmp_path, make_study):
+    assert "Signal quality" not in written(tmp_path, make_study())[0]
+
+
 def test_long_list_of_what_was_left_out_is_folded(tmp_path, make_study):
     items = [{"what": f"S{number:02d}/EDA.csv", "why": "empty"} for number in range(30)]
     text, reader = written(tmp_path, make_study(left_out=items, arms=("teacher", "alone", "taught")))

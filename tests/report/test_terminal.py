@@ -70,3 +70,16 @@ def test_study_without_comparison_prints_its_scores(make_study):
     assert "teacher" in text
     assert "taught" not in text
     assert "left out" not in text
+
+
+def test_signals_that_are_hard_to_believe_are_named_with_what_is_wrong(make_study):
+    row = {"variant": "", "windows": 10, "mean": 0.5, "kinds": {}, "subjects": {}}
+    quality = [
+        {**row, "modality": "bvp", "below": 0.3, "worst": "motion"},
+        {**row, "modality": "bvp", "below": 0.41, "worst": "peaks", "variant": "n=3"},
+        {**row, "modality": "eda", "below": 0.05, "worst": "motion"},
+    ]
+    text = " ".join(printed(make_study(quality=quality)).split())
+    expected = "Signals in windows that are hard to believe (quality below 0.5): bvp 41 % (mostly implausible beats or"
+    assert expected in text
+    assert "hard to believe" not in printed(make_study())

@@ -1,7 +1,9 @@
 """Clip, log, magnitude and demean."""
 
 import numpy as np
+import pytest
 
+from limbeck.errors import DataError
 from limbeck.signals import clip, demean, log, magnitude
 
 
@@ -25,3 +27,20 @@ def test_demean_takes_each_windows_mean_off(rng):
     centred = demean(x, 4)
     assert centred.dtype == np.float32
     np.testing.assert_allclose(centred, x - x.mean(axis=-1, keepdims=True), atol=1e-6)
+
+
+def test_demean_counts_what_is_there_and_leaves_nothing_of_a_level():
+    x = np.array([[1.0, np.nan, 3.0], [0.1, 0.1, 0.1], [np.nan] * 3])
+    np.testing.assert_array_equal(demean(x, 4), [[-1, np.nan, 1], [0, 0, 0], [np.nan] * 3])
+
+
+def test_infinite_samples_are_missing_and_what_is_no_signal_is_refused():
+    x = np.array([[1.0, np.inf], [2.0, 5.0]])
+    np.testing.assert_array_equal(clip(x, 4, 0, 4), [[1, np.nan], [2, 4]])
+    np.testing.assert_array_equal(np.isnan(log(x, 4)), [[False, True], [False, False]])
+    np.testing.assert_array_equal(magnitude(x, 4), [[np.sqrt(5), np.nan]])
+    assert log(x.astype(np.float32), 4).dtype == np.float32
+    with pytest.raises(DataError, match="real numbers"):
+        clip(np.array(["a"]), 4, 0, 1)
+    with pytest.raises(DataError, match="channel, time"):
+        magnitude(np.ones(4), 4)

@@ -1,13 +1,39 @@
 """Filters agree with scipy, keep gaps, and look ahead only when they may."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import signal
 
-from limbeck.errors import DataError
-from limbeck.signals import bandpass, highpass, lowpass, notch
+from limbeck.errors import DataError, StudyError
+from limbeck.signals import bandpass, bandstop, highpass, lowpass, notch, parse_steps
 
 RATE = 128.0
+
+FIR = [
+    (lambda x, **k: bandpass(x, RATE, 4, 30, method="fir", **k), "bandpass", (4, 30), 2.0),
+    (lambda x, **k: lowpass(x, RATE, 20, method="fir", **k), "lowpass", 20, 5.0),
+    (lambda x, **k: highpass(x, RATE, 1, method="fir", **k), "highpass", 1, 1.0),
+    (lambda x, **k: bandstop(x, RATE, 48, 52, method="fir", **k), "bandstop", (48, 52), 2.0),
+    (lambda x, **k: notch(x, RATE, 50, quality=10, method="fir", **k), "bandstop", (47.5, 52.5), 2.5),
+]
+"""Filter, kind and cut-offs for scipy, and the width of the transition in Hz."""
+
+
+def taps_of(kind, cutoffs, width):
+    """Low-passes of scipy, taken from one another or from an impulse."""
+    length = int(np.ceil(3.3 * RATE / width)) // 2 * 2 + 1
+    below = [signal.firwin(length, cutoff, fs=RATE) for cutoff in np.atleast_1d(cutoffs)]
+    impulse = signal.unit_impulse(length, "mid")
+    return {
+        "lowpass": below[0],
+        "highpass": impulse - below[0],
+        "bandpass": below[-1] - below[0],
+        "bandstop": impulse - below[-1] + below[0],
+    }[kind]
 
 
 @pytest.mark.parametrize(
@@ -16,12 +42,13 @@ RATE = 128.0
         (lambda x, **k: bandpass(x, RATE, 1, 40, **k), "bandpass", (1, 40)),
         (lambda x, **k: lowpass(x, RATE, 20, **k), "lowpass", 20),
         (lambda x, **k: highpass(x, RATE, 0.5, **k), "highpass", 0.5),
+        (lambda x, **k: bandstop(x, RATE, 48, 52, **k), "bandstop", (48, 52)),
     ],
 )
 def test_butterworth_filters_agree_with_scipy(apply, kind, cutoffs, rng):
     x = rng.normal(size=(3, 4, 1000))
     sections = signal.butter(4, cutoffs, kind, fs=RATE, output="sos")
-    np.testing.assert_allclose(apply(x), signal.sosfiltfilt(sections, x, axis=-1), rtol=1e-10)
+    np.testing.assert_allclose(apply(x), signal.sosfiltfilt(sections, x, axis=-1), rtol=1e-10, atol=1e-12)
     state = signal.sosfilt_zi(sections)
     expected = [[signal.sosfilt(sections, row, zi=state * row[0])[0] for row in rows] for rows in x]
     np.testing.assert_allclose(apply(x, causal=True), expected, rtol=1e-8, atol=1e-10)
@@ -47,6 +74,7 @@ def test_notch_agrees_with_scipy_and_removes_its_frequency(rng):
         lambda x, causal: bandpass(x, RATE, 1, 40, causal=causal),
         lambda x, causal: lowpass(x, RATE, 10, causal=causal),
         lambda x, causal: highpass(x, RATE, 1, causal=causal),
+        lambda x, causal: bandstop(x, RATE, 45, 55, causal=causal),
         lambda x, causal: notch(x, RATE, 50, causal=causal),
     ],
 )
@@ -100,3 +128,142 @@ def test_a_cutoff_above_half_the_rate_is_refused():
         bandpass(np.zeros(1000), RATE, 1, 70)
     with pytest.raises(DataError, match="below 2 Hz"):
         notch(np.zeros(1000), 4.0, 50)
+
+
+@pytest.mark.parametrize(("apply", "kind", "cutoffs", "width"), FIR)
+def test_linear_phase_filters_agree_with_scipy_in_both_directions(apply, kind, cutoffs, width, rng):
+    x = rng.normal(3, 1, size=(2, 3, 3000))
+    taps = taps_of(kind, cutoffs, width)
+    half = len(taps) // 2
+    of_scipy = signal.firwin(len(taps), cutoffs, pass_zero=kind, fs=RATE)
+    np.testing.assert_allclose(np.abs(np.fft.rfft(taps)), np.abs(np.fft.rfft(of_scipy)), atol=0.004)
+    padded = np.concatenate([np.repeat(x[..., :1], 2 * half, axis=-1), x], axis=-1)
+    forwards = signal.lfilter(taps, 1, padded, axis=-1)[..., 2 * half :]
+    np.testing.assert_allclose(apply(x, causal=True), forwards, atol=1e-12)
+    centred = apply(x)
+    # away from the ends the zero-phase filter is the causal one with its delay taken off
+    np.testing.assert_allclose(centred[..., half:-half], forwards[..., 2 * half :], atol=1e-12)
+    mirrored = np.pad(x, ((0, 0), (0, 0), (half, half)), mode="reflect", reflect_type="odd")
+    np.testing.assert_allclose(centred, signal.lfilter(taps, 1, mirrored, axis=-1)[..., 2 * half :], atol=1e-12)
+
+
+@pytest.mark.parametrize(("apply", "kind", "cutoffs", "width"), FIR)
+def test_a_linear_phase_filter_passes_and_stops_outside_its_transition(apply, kind, cutoffs, width):
+    # the response to an impulse far from the ends is the filter itself
+    impulse = np.zeros(8192)
+    impulse[4096] = 1.0
+    gain = np.abs(np.fft.rfft(apply(impulse)))
+    frequencies = np.fft.rfftfreq(8192, 1 / RATE)
+    edges = np.atleast_1d(cutoffs)
+    far = np.abs(frequencies[:, np.newaxis] - edges).min(axis=-1) > 0.55 * width
+    inside = (frequencies > edges[0]) & (frequencies < edges[-1]) if len(edges) > 1 else frequencies < edges[0]
+    passes = inside if kind in ("bandpass", "lowpass") else ~inside
+    np.testing.assert_allclose(gain[far & passes], 1, atol=0.005)
+    assert gain[far & ~passes].max() < 0.005
+    np.testing.assert_allclose(np.interp(edges, frequencies, gain), 0.5, atol=0.02)
+
+
+@pytest.mark.parametrize("gap", [False, True])
+@pytest.mark.parametrize("apply", [each[0] for each in FIR])
+def test_only_the_zero_phase_linear_filter_changes_when_the_future_does(apply, gap, rng):
+    x = rng.normal(size=(2, 1500))
+    if gap:
+        x[0, 790:810] = np.nan
+        x[1, :20] = np.nan
+    other = x.copy()
+    other[:, 800:] += 1000 * rng.normal(size=(2, 700))
+    np.testing.assert_allclose(apply(x, causal=True)[:, :800], apply(other, causal=True)[:, :800], atol=1e-10)
+    assert np.nanmax(np.abs(apply(x)[:, :800] - apply(other)[:, :800])) > 1e-2
+
+
+def test_a_causal_linear_phase_filter_delays_by_half_its_length():
+    time = np.arange(4000) / RATE
+    x = np.sin(2 * np.pi * 10 * time)
+    delay = len(taps_of("highpass", 1, 1.0)) // 2
+    filtered = highpass(x, RATE, 1, method="fir", causal=True)
+    assert delay == 211
+    np.testing.assert_allclose(filtered[2000:], x[2000 - delay : -delay], atol=0.005)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_missing_samples_stay_missing_in_a_linear_phase_filter(causal, rng):
+    x = rng.normal(size=(3, 1000)).astype(np.float32)
+    x[0, 500:503] = np.nan
+    x[1] = np.nan
+    x[2, 7] = np.inf
+    filtered = bandpass(x, RATE, 4, 30, method="fir", causal=causal)
+    assert filtered.dtype == np.float32
+    np.testing.assert_array_equal(np.isnan(filtered), ~np.isfinite(x))
+
+
+@pytest.mark.parametrize(("rate", "cutoff"), [(4.0, 0.05), (2000.0, 0.5)])
+@pytest.mark.parametrize("method", ["iir", "fir"])
+def test_low_cut_offs_take_the_drift_and_leave_the_rest_at_any_rate(rate, cutoff, method):
+    time = np.arange(int(120 * rate)) / rate
+    wave = np.sin(2 * np.pi * 10 * cutoff * time)
+    filtered = highpass(wave + 50 + 0.1 * time, rate, cutoff, method=method)
+    inner = (time > 40) & (time < 80)
+    np.testing.assert_allclose(filtered[inner], wave[inner], atol=0.02)
+
+
+@pytest.mark.parametrize("method", ["iir", "fir"])
+@pytest.mark.parametrize("causal", [False, True])
+def test_of_a_level_all_is_left_or_nothing(method, causal):
+    x = np.full((2, 900), [[0.1], [1e6 / 3]])
+    x[1, :30] = np.nan
+    options = {"method": method, "causal": causal}
+    for kept in (lowpass(x, RATE, 5, **options), bandstop(x, RATE, 48, 52, **options), notch(x, RATE, **options)):
+        np.testing.assert_array_equal(kept, x)
+    for lost in (highpass(x, RATE, 5, **options), bandpass(x, RATE, 5, 9, **options)):
+        np.testing.assert_array_equal(lost, 0 * x)
+
+
+def test_too_short_a_signal_for_a_linear_phase_filter_says_how_long_it_must_be():
+    with pytest.raises(DataError, match=r"at least 212 samples; found 211.*method: iir"):
+        highpass(np.zeros(211), RATE, 1, method="fir")
+    assert highpass(np.zeros(212), RATE, 1, method="fir").shape == (212,)
+    assert highpass(np.zeros(5), RATE, 1, method="fir", causal=True).shape == (5,)
+
+
+@given(st.floats(0.01, 100), st.integers(1, 5), st.booleans(), st.sampled_from(["iir", "fir"]), st.integers(0, 1000))
+@settings(max_examples=25, deadline=None)
+def test_filters_are_linear_and_treat_every_row_alike(scale, split, causal, method, seed):
+    x = np.random.default_rng(seed).normal(size=(6, 300))
+    filtered = bandpass(x, RATE, 8, 30, method=method, causal=causal)
+    scaled = bandpass(scale * x, RATE, 8, 30, method=method, causal=causal)
+    np.testing.assert_allclose(scaled, scale * filtered, atol=1e-9 * scale)
+    parts = [bandpass(part, RATE, 8, 30, method=method, causal=causal) for part in (x[:split], x[split:])]
+    np.testing.assert_allclose(np.concatenate(parts), filtered, atol=1e-12)
+
+
+def test_one_bad_row_leaves_the_others_as_they_are(rng):
+    x = rng.normal(size=(3, 600)).astype(np.float32)
+    bad = x.copy()
+    bad[1, ::2] = np.nan
+    for method in ("iir", "fir"):
+        np.testing.assert_array_equal(
+            bandpass(bad, RATE, 4, 30, method=method)[[0, 2]], bandpass(x, RATE, 4, 30, method=method)[[0, 2]]
+        )
+
+
+@pytest.mark.parametrize("method", ["iir", "fir"])
+@pytest.mark.parametrize("causal", [False, True])
+def test_filtering_takes_no_more_than_three_times_the_memory_of_its_input(method, causal, rng):
+    x = rng.normal(size=(64, 76_800)).astype(np.float32)
+    bandpass(x[:1, :1000], RATE, 4, 30, method=method, causal=causal)  # what is imported is not counted
+    tracemalloc.start()
+    bandpass(x, RATE, 4, 30, method=method, causal=causal)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2 * x.nbytes  # beside the input
+
+
+def test_mistakes_in_a_study_are_named():
+    with pytest.raises(StudyError, match=r"no method 'firr'. Did you mean 'fir'"):
+        parse_steps([{"bandstop": {"low": 48, "high": 52, "method": "firr"}}], modality="ecg")
+    with pytest.raises(StudyError, match="0 < low < high, found low 52 and high 48"):
+        parse_steps([{"bandstop": [52, 48]}], modality="ecg")
+    with pytest.raises(DataError, match=r"There is no method 'firr'. Did you mean 'fir'"):
+        lowpass(np.zeros(100), RATE, 10, method="firr")
+    with pytest.raises(DataError, match="the lower one first; found 52 and 48 Hz"):
+        bandstop(np.zeros(100), RATE, 52, 48)

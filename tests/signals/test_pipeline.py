@@ -142,6 +142,17 @@ def test_values_of_the_wrong_type_are_told():
     assert "There is no band set 'fera'" in mistakes("eeg", [{"features": [{"bandpower": "fera"}]}])
 
 
+def test_a_list_is_the_one_argument_that_is_a_list():
+    def parameters(entry):
+        return parse_steps([entry], modality="eeg").definition["steps"][0][1]
+
+    assert parameters({"pick": ["F3", "F4"]}) == parameters({"pick": {"names": ["F3", "F4"]}})
+    assert parameters({"pick": [["F3", "F4"]]}) == parameters({"pick": ["F3", "F4"]})
+    assert dict(parameters({"interpolate_electrodes": "auto"}))["names"] == "auto"
+    chosen = parse_steps([{"features": [{"statistics": ["mean", "sd"]}]}], modality="eda").features[0]
+    assert list(chosen.parameters["kinds"]) == ["mean", "sd"]
+
+
 def test_wrong_orders_are_told():
     assert "features must be the last step" in mistakes("eeg", [{"features": ["bandpower"]}, "demean"])
     assert "must stand before demean" in mistakes("eeg", ["demean", {"resample": 64}])

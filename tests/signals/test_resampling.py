@@ -1,5 +1,6 @@
 """Resampling keeps time, removes what the new rate cannot hold, and keeps gaps."""
 
+import tracemalloc
 from fractions import Fraction
 
 import numpy as np
@@ -15,7 +16,15 @@ from limbeck.signals.resampling import resampling_ratio
 
 def test_resampling_agrees_with_the_polyphase_filter_of_scipy(rng):
     x = rng.normal(size=(3, 1024))
-    np.testing.assert_allclose(resample(x, 512, 200), signal.resample_poly(x, 25, 64, axis=-1, padtype="line"))
+    np.testing.assert_allclose(resample(x, 512, 128), signal.resample_poly(x, 1, 4, axis=-1, padtype="line"))
+    expected = signal.resample_poly(x, 25, 64, axis=-1, padtype="line")
+    np.testing.assert_allclose(resample(x, 512, 200), expected, atol=3e-4)
+
+
+def test_a_level_gets_no_ripple():
+    x = np.full(700, 1e4)
+    assert (resample(x, 700, 128) == 1e4).all()
+    assert np.ptp(signal.resample_poly(x, 32, 175, padtype="line")) > 0.1  # which is why scipy's taps are not used
 
 
 @pytest.mark.parametrize(("rate", "to"), [(500, 128), (64, 4), (700, 128), (4, 32), (31.25, 25), (499.987, 128)])
@@ -86,3 +95,45 @@ def test_decimating_is_resampling_to_a_fraction_of_the_rate(rng):
     x = rng.normal(size=(2, 400)).astype(np.float32)
     np.testing.assert_array_equal(decimate(x, 100, 4), resample(x, 100, 25))
     assert decimate(x, 100, 4).dtype == np.float32
+
+
+@given(st.floats(0.01, 100), st.floats(-100, 100), st.integers(1, 5), st.integers(0, 1000))
+@settings(max_examples=25, deadline=None)
+def test_resampling_is_linear_and_treats_every_row_alike(scale, shift, split, seed):
+    x = np.random.default_rng(seed).normal(size=(2, 3, 200))
+    resampled = resample(x, 64, 20)
+    tolerance = 1e-9 * (scale + abs(shift))
+    np.testing.assert_allclose(resample(scale * x + shift, 64, 20), scale * resampled + shift, atol=tolerance + 1e-12)
+    rows = x.reshape(6, 200)
+    parts = np.concatenate([resample(rows[:split], 64, 20), resample(rows[split:], 64, 20)])
+    np.testing.assert_array_equal(parts.reshape(resampled.shape), resampled)
+
+
+def test_infinite_samples_are_missing_and_one_bad_row_leaves_the_others_as_they_are(rng):
+    x = rng.normal(size=(3, 640)).astype(np.float32)
+    bad = x.copy()
+    bad[1, 320] = np.inf
+    resampled = resample(bad, 64, 4)
+    np.testing.assert_array_equal(resampled[[0, 2]], resample(x, 64, 4)[[0, 2]])
+    assert np.isnan(resampled[1]).sum() == 1
+
+
+def test_resampling_takes_no_more_than_three_times_the_memory_of_its_input(rng):
+    x = rng.normal(size=(64, 76_800)).astype(np.float32)
+    resample(x[:1, :1000], 512, 128)
+    tracemalloc.start()
+    resample(x, 512, 128)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2 * x.nbytes  # beside the input
+
+
+def test_rates_and_factors_that_are_none_are_refused():
+    with pytest.raises(DataError, match="rate must be above 0 Hz, found -4"):
+        resample(np.zeros(10), 64, -4)
+    with pytest.raises(DataError, match="factor must be at least 1, found 0"):
+        decimate(np.zeros(10), 64, 0)
+    with pytest.raises(DataError, match="at least 2 samples; found 1"):
+        resample(np.zeros((3, 1)), 64, 4)
+    with pytest.raises(DataError, match="sampling rate must be a number of Hz above 0"):
+        resample(np.zeros(10), 0, 4)

@@ -261,9 +261,28 @@ def test_a_trace_is_predicted_as_a_value(
     definition["target"] = {"name": "arousal", "trace": "arousal", "within": ["calm", "aroused"]}
     definition["stages"]["taught"]["loss"] = {"hard": 1, "soft": 1}
     predictions, _ = predict_files(deploy(definition), [write_e4(tmp_path / "P01", eda)])
-    assert list(predictions.columns) == ["recording", "start", "end", "prediction"]
+    assert list(predictions.columns) == ["recording", "start", "end", "prediction", "quality"]
     assert predictions["prediction"].dtype.kind == "f"
     assert predictions["prediction"].nunique() > 5
+
+
+def test_predictions_say_how_far_their_windows_can_be_believed(
+    skin: Definition, deploy: Callable[..., Path], tmp_path: Path, eda: np.ndarray
+) -> None:
+    off = np.maximum(eda, 1.0)
+    off[len(eda) // 2 :] = 0.0  # off the skin
+    session = write_e4(tmp_path / "P01", off)
+    plain, _ = predict_files(deploy(skin()), [session])
+    half = len(eda) / RATE / 2
+    before, behind = plain["end"] <= half - 6, plain["start"] >= half
+    assert (plain["quality"][before] > 0.9).all()
+    assert (plain["quality"][behind] == 0).all()
+    assert "believed" not in plain
+    shutil.rmtree(tmp_path / "run")
+    asked, _ = predict_files(deploy(skin(protocol={"minimum_quality": {"eda": 0.3, "temp": 0.2}})), [session])
+    assert asked["start"].tolist() == plain["start"].tolist()  # poor windows are told apart, not withheld
+    assert asked["believed"].tolist() == (asked["quality"] >= 0.3).tolist()
+    assert 0 < asked["believed"].sum() < len(asked)
 
 
 # ---- what cannot be predicted ---------------------------------------------------------------------------------------

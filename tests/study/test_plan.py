@@ -389,6 +389,63 @@ def test_windows_that_lack_a_needed_sensor_are_left_out_and_listed(
     assert any("with them all of S002" in warning for warning in planned.warnings)
 
 
+@pytest.fixture
+def poor_skin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows of which the third subject's skin conductance is poor by half, and the fourth's wholly."""
+    from limbeck import windows as windows_room
+
+    cut = windows_room.cut
+
+    def with_poor_windows(*arguments: Any, **options: Any) -> Any:
+        windows = cut(*arguments, **options)
+        quality = np.full(windows["eda_quality"].shape, 0.9, dtype=np.float32)
+        subjects, numbers = windows["subject"].to_numpy(), np.arange(len(quality))
+        for poor, kind, value in (((subjects == 2) & (numbers % 2 == 0), 4, 0.4), (subjects == 3, 0, 0.1)):
+            quality[np.ix_(poor, [0], [kind, 6])] = value
+        windows["eda_quality"].values[:] = quality
+        return windows
+
+    monkeypatch.setattr(windows_room, "cut", with_poor_windows)
+
+
+@pytest.mark.usefixtures("poor_skin")
+def test_windows_below_the_minimum_quality_are_left_out_for_all_and_counted(tiny: Definition, tmp_path: Path) -> None:
+    protocol = {"minimum_quality": {"eda": 0.5}, "split": 2, "labelled": "all"}
+    planned = make_plan(parse_study(tiny(protocol=protocol)), tmp_path / "a").variants[0]
+    whole = make_plan(parse_study(tiny(protocol={"split": 2, "labelled": "all"})), tmp_path / "b").variants[0]
+    counts, all_counts = (each.table["subject"].value_counts() for each in (planned, whole))
+    assert "S004" not in counts
+    assert counts["S001"] == all_counts["S001"]
+    left = all_counts["S003"] - counts["S003"]
+    assert 0 < left < all_counts["S003"]
+    assert planned.folds[0].test.size < whole.folds[0].test.size or planned.n_subjects < whole.n_subjects
+    reasons = {entry.what: entry.why for entry in planned.left_out}
+    n = all_counts["S003"]
+    assert reasons["S003"] == f"has eda of a quality below 0.5 in {left} of {n} windows, lowest in motion"
+    assert reasons["S004"].endswith("lowest in flat")
+    assert any("with them all of S004" in warning and "(eda 0.5)" in warning for warning in planned.warnings)
+    # what was recorded is told as it was, with the windows that were too poor
+    assert planned.quality == whole.quality
+    (eda,) = (row for row in planned.quality if row["modality"] == "eda")
+    assert eda["windows"] == len(whole.table)
+    assert eda["subjects"]["S004"]["below"] == 1
+    assert planned.stages["alone"].key != whole.stages["alone"].key
+
+
+@pytest.mark.usefixtures("poor_skin")
+def test_a_minimum_that_everything_reaches_changes_nothing(tiny: Definition, tmp_path: Path) -> None:
+    low = make_plan(parse_study(tiny(protocol={"minimum_quality": {"eda": 0.05}})), tmp_path)
+    none = make_plan(parse_study(tiny()), tmp_path)
+    assert keys(low) == keys(none)
+    assert low.variants[0].warnings == none.variants[0].warnings
+
+
+@pytest.mark.usefixtures("poor_skin")
+def test_a_minimum_that_nothing_reaches_is_refused(tiny: Definition, tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match=r"No window was left.*of a quality below 0\.95 in"):
+        make_plan(parse_study(tiny(protocol={"minimum_quality": {"eda": 0.95}})), tmp_path)
+
+
 def test_members_with_and_without_unlabelled_windows_train_apart(tiny: Definition, plan_of: PlanOf) -> None:
     plan = plan_of(tiny(compare=[], protocol={"split": 4, "labelled": 4}, engine={"backend": "looped", "group": 9}))
     variant = plan.variants[0]

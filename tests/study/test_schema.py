@@ -174,6 +174,30 @@ def test_a_signal_that_no_stage_reads_is_a_mistake(tiny: Definition, mistakes: M
     assert "Did you mean 'eda'?" in matching(mistakes(tiny(clip={"edda": 3})), "clip.edda")
 
 
+def test_a_minimum_quality_is_for_signals_of_the_study_and_between_0_and_1(
+    tiny: Definition, mistakes: Mistakes
+) -> None:
+    found = mistakes(tiny(protocol={"minimum_quality": {"edda": 0.5, "eda": 1.5, "temp": True}}))
+    assert "Did you mean 'eda'?" in matching(found, "protocol.minimum_quality.edda")
+    assert "less than or equal to 1" in matching(found, "protocol.minimum_quality.eda:")
+    assert "number" in matching(found, "protocol.minimum_quality.temp")
+    study = parse_study(
+        tiny(protocol={"minimum_quality": {"eda": 1}}, sweep={"protocol.minimum_quality.temp": [0, 0.5]})
+    )
+    asked = [variant.protocol.minimum_quality for variant in study.variants.values()]
+    assert asked == [{"eda": 1, "temp": 0}, {"eda": 1, "temp": 0.5}]
+
+
+def test_the_channels_that_are_read_are_those_of_all_stages(tiny: Definition) -> None:
+    changed = tiny(
+        stages={"alone": {"inputs": {"eda": ["a"], "temp": ["x"]}}, "taught": {"inputs": {"eda": ["b", "a"]}}}
+    )
+    changed["stages"]["teacher"]["inputs"] = {"eda": ["c"], "temp": None}
+    changed["compare"] = []
+    (variant,) = parse_study(changed).variants.values()
+    assert variant.channels_read == {"eda": ["c", "a", "b"], "temp": None}
+
+
 def test_nothing_is_deployed_without_a_refit(tiny: Definition, mistakes: Mistakes) -> None:
     assert "add refit: all" in matching(mistakes(tiny(deploy="taught")), "deploy")
 
@@ -454,3 +478,32 @@ def test_the_ready_studies_are_valid(file: Path) -> None:
     study = load_study(file)
     assert study.name == file.stem
     assert study.variants
+
+
+# ---- feature sets and live students ---------------------------------------------------------------------------------
+
+
+def test_a_feature_set_stands_for_the_steps_of_the_modalities_that_are_read(tiny: Definition) -> None:
+    definition = tiny(signals="wearable")
+    read = {modality for stage in definition["stages"].values() for modality in stage.get("inputs", [])}
+    signals = parse_study(definition).variants[""].signals
+    assert set(signals) == read
+    assert all(steps[-1] == {"features": "wearable"} for steps in signals.values())
+
+
+def test_an_unknown_feature_set_is_the_only_mistake_it_makes(tiny: Definition, mistakes: Mistakes) -> None:
+    assert mistakes(tiny(signals="wearabel")) == [
+        "signals: There is no feature set 'wearabel'. Did you mean 'wearable'?"
+    ]
+
+
+def test_a_live_study_refuses_steps_of_its_student_that_look_ahead(tiny: Definition, mistakes: Mistakes) -> None:
+    rest = [{"features": ["statistics"]}]
+    look_ahead = {"eda": [{"lowpass": 1}, {"resample": 4}, *rest], "temp": [{"lowpass": 1}, *rest]}
+    found = mistakes(tiny(live=True, signals=look_ahead))
+    assert len(found) == 2  # the teacher's temperature may look ahead: only the student runs live
+    start = "live: signals.eda: a pipeline that runs live must be causal, and "
+    assert found[0].startswith(start + "lowpass looks at later samples; write {lowpass: {..., causal: true}}")
+    assert found[1].startswith(start + "resample looks at later samples; it has no causal form")
+    causal = {"eda": [{"lowpass": {"cutoff": 1, "causal": True}}, *rest], "temp": look_ahead["temp"]}
+    assert parse_study(tiny(live=True, signals=causal)).variants[""].live

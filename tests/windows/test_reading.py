@@ -23,7 +23,7 @@ def test_samples_are_selected_by_channel_in_the_order_asked(corpus, rest_and_tas
     assert seen.eeg.attrs == {"rate": 64.0, "unit": "µV", "channels": ["Cz", "Fp1"]}
     np.testing.assert_array_equal(seen.eeg, windows.eeg[:, [2, 0]])
     np.testing.assert_array_equal(seen.target, windows.target)
-    assert set(seen.data_vars) == {"eeg", "eeg_present", "target"}
+    assert set(seen.data_vars) == {"eeg", "eeg_present", "eeg_quality", "target"}
     assert "eda" in windows
     assert windows.eeg.attrs["channels"] == ["Fp1", "Fp2", "Cz"]
 

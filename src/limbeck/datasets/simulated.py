@@ -831,7 +831,7 @@ def _temp(feature: np.ndarray, blocks: _Blocks, background: float, rng: np.rando
 def _acc(feature: np.ndarray, blocks: _Blocks, background: float, rng: np.random.Generator) -> np.ndarray:
     gravity = rng.standard_normal((3, 1))
     movement = _noise(rng, 3, blocks, 0.5, 8.0)
-    size = math.log(0.03) + GAIN["acc"] * feature + background * _unlike(rng, 3, blocks)
+    size = math.log(0.015) + GAIN["acc"] * feature + background * _unlike(rng, 3, blocks)
     return gravity / np.linalg.norm(gravity) + _scaled(movement, size, blocks)
 
 

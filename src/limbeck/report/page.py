@@ -59,7 +59,7 @@ def render(record: StudyRecord, judgements: Sequence[Judgement], history: pd.Dat
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     page = _page(record, judgements, history)
-    return environment.get_template("report.html.j2").render(record=record, page=page)
+    return environment.get_template("report.html.j2").render(record=record, page=page, words=words)
 
 
 def write_whole(path: Path, text: str) -> Path:
@@ -100,6 +100,9 @@ def _page(record: StudyRecord, judgements: Sequence[Judgement], history: pd.Data
         "glossary": _glossary(judgements),
         "variants": variants,
         "smallest": [verdict["overview"] for verdict in verdicts],
+        "quality": (quality := _quality(record)),
+        "quality_kinds": [kind for kind in words.QUALITY if any(kind in row["kinds"] for row in quality)],
+        "quality_subjects": _quality_by_subject(record),
         "left_out": list(record.left_out),
         "left_out_shown": LEFT_OUT_SHOWN,
         "environment": [*environment.items(), *_timing(record.timing)],
@@ -120,6 +123,7 @@ def _contents(page: Mapping[str, Any]) -> list[tuple[str, str]]:
     else:
         entries += [(variant["id"], variant["title"]) for variant in page["variants"]]
     entries += [("smallest", "Smallest gain")] if page["smallest"] else []
+    entries += [("quality", "Signal quality")] if page["quality"] else []
     return [*entries, ("left-out", "Left out"), ("environment", "Environment"), ("study", "Study")]
 
 
@@ -410,6 +414,55 @@ def _arms(record: StudyRecord) -> list[dict[str, Any]]:
         }
         for definition, where in found.items()
     ]
+
+
+def _quality(record: StudyRecord) -> list[dict[str, Any]]:
+    """Tell how far each signal can be believed; variants that agree on a modality share its row."""
+    rows: list[dict[str, Any]] = []
+    for summary, where in _quality_rows(record):
+        kinds = {
+            kind: {"text": words.score(value), "share": 1 - float(value), "worst": kind == summary["worst"]}
+            for kind, value in summary["kinds"].items()
+        }
+        rows.append(
+            {
+                "modality": summary["modality"],
+                "where": where,
+                "windows": summary["windows"],
+                "overall": _quality_cell(summary),
+                "kinds": kinds,
+            }
+        )
+    return rows
+
+
+def _quality_by_subject(record: StudyRecord) -> dict[str, list[dict[str, Any] | None]]:
+    """Return, by subject, a cell per row of the table of quality; None where the subject lacks the modality."""
+    summaries = [summary["subjects"] for summary, _ in _quality_rows(record)]
+    names = sorted({name for subjects in summaries for name in subjects})
+    return {name: [_quality_cell(held[name]) if name in held else None for held in summaries] for name in names}
+
+
+def _quality_rows(record: StudyRecord) -> list[tuple[Mapping[str, Any], str]]:
+    """Return each summary of quality once, with the variants it holds for where these are not all."""
+    variants = {str(row.get("variant") or "") for row in record.quality}
+    found: list[tuple[Mapping[str, Any], list[str]]] = []
+    for row in record.quality:
+        summary = {key: value for key, value in row.items() if key != "variant"}
+        where = next((where for held, where in found if held == summary), None)
+        if where is None:
+            found.append((summary, where := []))
+        where.append(str(row.get("variant") or ""))
+    return [(summary, "" if set(where) == variants else "; ".join(where)) for summary, where in found]
+
+
+def _quality_cell(held: Mapping[str, Any]) -> dict[str, Any]:
+    below = float(held["below"])
+    return {
+        "text": words.score(held["mean"]),
+        "share": 1 - float(held["mean"]),
+        "below": "none" if not below else "< 1 %" if below < 0.005 else words.share(below),
+    }
 
 
 def _listed(value: Any) -> str:

@@ -32,6 +32,9 @@ class StudyRecord:
     arms : sequence of mapping
         One per variant and arm: ``variant arm model inputs parameters taught_by loss role optimistic``; missing keys
         read as unknown. `optimistic` marks an arm whose selection has seen the test subjects.
+    quality : sequence of mapping
+        Of the signals, one per variant and modality: ``variant`` and the keys of
+        :func:`limbeck.windows.quality_summary`.
     left_out : sequence of mapping
         ``what`` was not used and ``why``.
     warnings : sequence of str
@@ -48,6 +51,7 @@ class StudyRecord:
     data: Mapping[str, Any]
     protocol: Mapping[str, Any]
     arms: Sequence[Mapping[str, Any]]
+    quality: Sequence[Mapping[str, Any]] = ()
     left_out: Sequence[Mapping[str, str]] = ()
     warnings: Sequence[str] = ()
     environment: Mapping[str, Any] = field(default_factory=dict)

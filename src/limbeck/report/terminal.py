@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 PLAIN_SIGNS = str.maketrans("−–—’‘“”…×\N{NO-BREAK SPACE}", "---''\"\".x ")
 """What stands for signs that old terminals do not know."""
 
+POOR = 0.1
+"""Share of poor windows from which on a signal is named."""
+
 __all__ = ["print_summary"]
 
 
@@ -74,12 +77,28 @@ def print_summary(
         heading += f"{words.metric_label(judgement.metric)} per {judgement.level}, mean over subjects [95 % interval]"
         console.print(Text(f"\n{_spoken(heading, encoding)}", style="bold"))
         console.print(_arms(judgement, plain=plain, encoding=encoding))
+    poor = _poor_signals(record)
+    if poor:
+        console.print(Text(said(f"Signals in windows that are hard to believe (quality below 0.5): {poor}.")))
     if record.left_out:
         count = len(record.left_out)
         console.print(Text(f"{count} item{'s' if count != 1 else ''} of the data left out; the report lists them."))
     if report is not None:
         # One line, however long: a wrapped path cannot be copied or opened.
         console.print(Text(f"Report: {report}"), soft_wrap=True)
+
+
+def _poor_signals(record: StudyRecord) -> str:
+    """Name the signals of which at least a tenth of the windows is poor, with the share and what is mostly wrong."""
+    worst: dict[str, tuple[float, str]] = {}
+    for row in record.quality:  # one per variant; the worst is said
+        held = (float(row["below"]), str(row["worst"]))
+        worst[row["modality"]] = max(worst.get(row["modality"], held), held)
+    return ", ".join(
+        f"{modality} {words.share(below)} (mostly {words.QUALITY[kind][1]})"
+        for modality, (below, kind) in worst.items()
+        if below >= POOR
+    )
 
 
 def _empty(*, plain: bool) -> Table:

@@ -144,6 +144,17 @@ def against(judgement: Judgement) -> dict[str, Difference]:
     return {other: rows[0] for other, rows in found.items() if len({row.arm for row in rows}) == 1}
 
 
+QUALITY: Mapping[str, tuple[str, str]] = {
+    "flat": ("not flat", "flat"),
+    "clipped": ("not clipped", "clipped"),
+    "missing": ("there", "missing samples"),
+    "line": ("not mains", "mains hum"),
+    "motion": ("still", "motion"),
+    "peaks": ("plausible beats or breaths", "implausible beats"),
+}
+"""Kinds of signal quality: what is right where they are 1, and what is wrong where they are low."""
+
+
 def label(text: object, limit: int = 60) -> str:
     """Return a name as one printable line of at most `limit` characters, cut in the middle.
 

@@ -1,77 +1,73 @@
-"""The heart: beats in ECG or BVP, and what their intervals say about a window."""
+"""The heart: its rate and variability, the pulse wave in BVP, and the waves of the ECG, in each window."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from limbeck.errors import DataError
-from limbeck.signals.pipeline import feature
-from limbeck.signals.spectral import unknown_kinds
+from limbeck.signals.arrays import as_signal
+from limbeck.signals.beats import cleaned_rows, extreme_between, find_beats, pad_rows, pulse_waves, r_peaks
+from limbeck.signals.intervals import correct_intervals, mean_of, quantile_of, sd_of
+from limbeck.signals.kinds import feature
+from limbeck.signals.spectral import refuse, unknown_kinds
+from limbeck.signals.variability import VARIABILITY, Rhythm
 
-__all__ = ["find_beats", "heart", "normal_intervals"]
-
-SHORTEST, LONGEST = 0.3, 2.0
-"""Intervals between beats that a heart can have, in seconds: 200 and 30 beats per minute."""
-
-DEVIATION = 0.3
-"""Largest deviation of a normal interval from the window's median, as a share of it. An interval that spans a missed
-beat or is cut by a false one deviates by half and more, sinus arrhythmia at rest by less than a fifth."""
+__all__ = ["ecg_waves", "heart", "pulse"]
 
 
-def _rate(normal: np.ndarray, pairs: np.ndarray) -> float:
-    return 60.0 / float(normal.mean()) if len(normal) >= 2 else np.nan
+def _check_heart(kinds: Sequence[str], correct: bool) -> Iterator[str]:
+    yield from unknown_kinds(kinds, VARIABILITY)
 
 
-def _period(normal: np.ndarray, pairs: np.ndarray) -> float:
-    return float(normal.mean()) if len(normal) >= 2 else np.nan
-
-
-def _sdnn(normal: np.ndarray, pairs: np.ndarray) -> float:
-    return 1000.0 * float(normal.std(ddof=1)) if len(normal) >= 3 else np.nan
-
-
-def _rmssd(normal: np.ndarray, pairs: np.ndarray) -> float:
-    return 1000.0 * float(np.sqrt(np.square(pairs).mean())) if len(pairs) >= 2 else np.nan
-
-
-def _pnn50(normal: np.ndarray, pairs: np.ndarray) -> float:
-    return float((np.abs(pairs) > 0.05).mean()) if len(pairs) >= 2 else np.nan
-
-
-_KINDS: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
-    "hr": _rate,
-    "period": _period,
-    "sdnn": _sdnn,
-    "rmssd": _rmssd,
-    "pnn50": _pnn50,
-}
-
-
-def _check(kinds: Sequence[str]) -> Iterator[str]:
-    yield from unknown_kinds(kinds, _KINDS)
-
-
-@feature("heart", columns=lambda kinds: tuple(kinds), modalities=("ecg", "bvp"), check=_check, libraries=("neurokit2",))
+@feature(
+    "heart",
+    columns=lambda kinds, correct: tuple(kinds),
+    modalities=("ecg", "bvp"),
+    check=_check_heart,
+    unit="hr, hr_sd 1/min; period, period_median s; slope ms/s; powers, ellipse ms²; pnn, cvnn, ratios shares; else ms",
+    source="Task Force of the European Society of Cardiology, Circulation 93:1043, 1996",
+)
 def heart(
-    x: np.ndarray, rate: float, kinds: Sequence[str] = ("hr", "period", "sdnn", "rmssd"), *, modality: str = "ecg"
+    x: np.ndarray,
+    rate: float,
+    kinds: Sequence[str] = ("hr", "period", "sdnn", "rmssd"),
+    *,
+    correct: bool = False,
+    modality: str = "ecg",
 ) -> np.ndarray:
-    """Heart rate and its variability in each window, from the beats that neurokit2 finds.
+    """Heart rate and its variability in each window, from R peaks (ECG) or the feet of pulse waves (BVP).
 
-    Beats are found by :func:`find_beats`; intervals are those of :func:`normal_intervals`. What a window cannot give
-    (too few beats, a flat signal) is NaN, never an exception.
+    Beats are found by :func:`find_beats`; intervals are those of :func:`normal_intervals`: outliers are left out. What
+    a window cannot give (too few beats, a flat signal, missing samples) is NaN, never an exception; ``valid`` tells.
+
+    Kinds, by what they need:
+
+    * two intervals: ``hr`` (beats per minute: 60 over the mean interval), ``period`` (mean interval, s),
+      ``period_median`` (s);
+    * three intervals: ``sdnn`` (standard deviation, ms), ``hr_sd`` (of 60 over each interval), ``cvnn`` (sdnn over the
+      mean), ``mad`` (1.4826 times the median deviation from the median, ms), ``range`` (longest less shortest, ms),
+      ``slope`` (of the intervals over time, least squares, ms/s);
+    * two differences of successive intervals: ``rmssd`` (root mean square, ms), ``pnn50``, ``pnn20`` (share above 50,
+      20 ms); three: ``sdsd`` (standard deviation, ms), ``sd1``, ``sd2`` (Poincaré plot, ms), ``sd1_sd2``, ``ellipse``
+      (pi sd1 sd2, ms²);
+    * a valid window, and beats that span 10 s: ``hf`` (power from 0.15 to 0.4 Hz, ms²); 25 s: ``lf`` (0.04 to 0.15 Hz),
+      ``total`` (below 0.4 Hz), ``lf_hf``, ``lf_norm``, ``hf_norm`` (share of lf + hf); 270 s: ``vlf`` (0.0033 to
+      0.04 Hz). The spectrum is one Hann periodogram of the intervals, by a cubic spline at 4 Hz;
+    * 30 intervals: ``sampen`` (sample entropy: 2 intervals, a tolerance of 0.2 sdnn);
+    * always there: ``valid`` (1 where normal intervals cover at least 80 % of the window, less one interval at either
+      end; else 0), ``count`` (beats found).
 
     Parameters
     ----------
     x : ndarray of shape (..., n_times), float
+        ECG or BVP, as recorded; filtered here.
     rate : float
         Hz; at least 20.
     kinds : sequence of str
-        Of ``hr`` (beats per minute: 60 over the mean interval), ``period`` (mean interval, s), ``sdnn`` (standard
-        deviation of the intervals, ms), ``rmssd`` (root mean square of successive differences, ms), ``pnn50`` (share of
-        successive differences above 50 ms). `hr` and `period` need two intervals, `sdnn` three, the others two
-        successive differences.
+    correct : bool
+        Mend missed, false and ectopic beats first (:func:`correct_intervals`), where there are at least 12.
     modality : {"ecg", "bvp"}
         What `x` is.
 
@@ -79,88 +75,165 @@ def heart(
     -------
     ndarray of shape (..., n_kinds), float64
 
-    References
-    ----------
-    Task Force of the European Society of Cardiology, *Circulation* 93:1043, 1996.
-    """
-    x = np.asarray(x)
-    rows = x.reshape(-1, x.shape[-1])
-    values = np.full((len(rows), len(kinds)), np.nan)
-    for index, beats in enumerate(find_beats(rows, rate, modality)):
-        normal, pairs = normal_intervals(beats)
-        values[index] = [_KINDS[kind](normal, pairs) for kind in kinds]
-    return values.reshape(*x.shape[:-1], len(kinds))
-
-
-def find_beats(rows: np.ndarray, rate: float, modality: str) -> Iterator[np.ndarray]:
-    """Yield the times of the beats of each row, in seconds from its first sample.
-
-    ECG: neurokit2's default detector (steepness of the QRS complex); BVP: Elgendi et al., *PLoS ONE* 8(10):e76585,
-    2013. Peaks are refined between samples by a parabola, since at 64 Hz a sample is 16 ms, as much as the variability
-    sought.
-
-    Parameters
-    ----------
-    rows : ndarray of shape (n_rows, n_times), float
-    rate : float
-        Hz.
-    modality : {"ecg", "bvp"}
-
     Raises
     ------
     DataError
         A rate below 20 Hz, or another modality.
+
+    References
+    ----------
+    Task Force of the European Society of Cardiology, *Circulation* 93:1043, 1996; Brennan et al., *IEEE TBME* 48:1342,
+    2001 (Poincaré); Richman & Moorman, *American Journal of Physiology* 278:H2039, 2000 (sample entropy).
     """
-    import neurokit2 as nk
-
-    if modality not in ("ecg", "bvp"):
-        raise DataError(f"Beats can be found in ecg and bvp; found {modality}.")
-    if rate < 20:
-        raise DataError(f"Beats need a sampling rate of at least 20 Hz; found {rate:g} Hz.")
-    for row in np.asarray(rows, dtype=np.float64):
-        if len(row) < rate or not np.isfinite(row).all() or np.ptp(row) <= 1e-9 * np.abs(row).max():
-            yield np.empty(0)
-            continue
-        if modality == "ecg":
-            cleaned, find, name = nk.ecg_clean(row, sampling_rate=rate), nk.ecg_findpeaks, "ECG_R_Peaks"
-        else:
-            cleaned, find, name = nk.ppg_clean(row, sampling_rate=rate), nk.ppg_findpeaks, "PPG_Peaks"
-        try:
-            peaks = find(cleaned, sampling_rate=rate)[name]
-        except IndexError:  # how the detectors end when nothing rises above their thresholds
-            peaks = np.empty(0)
-        yield _between_samples(cleaned, np.asarray(peaks, dtype=np.int64)) / rate
+    x = as_signal(x, rate)
+    refuse(_check_heart(kinds, correct))
+    beats = find_beats(x, rate, modality).reshape(x[..., 0].size, -1)
+    rhythm = Rhythm(correct_intervals(beats) if correct else beats, x.shape[-1] / rate)
+    values = np.stack([VARIABILITY[kind](rhythm) for kind in kinds], axis=-1)
+    return values.reshape(*x.shape[:-1], len(kinds))
 
 
-def _between_samples(x: np.ndarray, peaks: np.ndarray) -> np.ndarray:
-    """Return where parabolas through each peak and its neighbours have their tops, in samples."""
-    peaks = peaks[(peaks > 0) & (peaks < len(x) - 1)]
-    before, at, after = x[peaks - 1], x[peaks], x[peaks + 1]
-    curvature = before - 2 * at + after
-    shift = np.divide(before - after, 2 * curvature, out=np.zeros(len(peaks)), where=curvature < 0)
-    return peaks + np.clip(shift, -0.5, 0.5)
+_PULSE = ("amplitude", "amplitude_sd", "rise_time", "rise_time_sd")
 
 
-def normal_intervals(beats: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the plausible intervals between beats and the differences of those that follow one another.
+def _check_pulse(kinds: Sequence[str]) -> Iterator[str]:
+    yield from unknown_kinds(kinds, dict.fromkeys(_PULSE))
 
-    An interval is kept when it lies within `SHORTEST` to `LONGEST` and within `DEVIATION` of the median of those.
+
+@feature(
+    "pulse",
+    columns=lambda kinds: tuple(kinds),
+    modalities=("bvp",),
+    check=_check_pulse,
+    unit="amplitudes in the signal's unit; rise times s",
+    source="Elgendi et al., PLoS ONE 8(10):e76585, 2013 (peaks); Chiu et al., Am. Heart J. 121:1460, 1991 (feet)",
+)
+def pulse(x: np.ndarray, rate: float, kinds: Sequence[str] = _PULSE) -> np.ndarray:
+    """How high and how fast the pulse waves of BVP rise in each window.
+
+    Columns: ``amplitude`` (mean of peak less the minimum before the rise; needs one wave), ``amplitude_sd`` (its
+    standard deviation over the waves; two), ``rise_time`` (mean time from foot to peak; one), ``rise_time_sd`` (two).
+    They are taken from the signal between 0.5 and 8 Hz, whatever its rate. A narrowing of the vessels (cold, stress,
+    pain) makes the amplitude small; so does a loose sensor.
 
     Parameters
     ----------
-    beats : ndarray of shape (n_beats,)
-        Seconds, increasing.
+    x : ndarray of shape (..., n_times), float
+        BVP, as recorded; filtered here.
+    rate : float
+        Hz; at least 20.
+    kinds : sequence of {"amplitude", "amplitude_sd", "rise_time", "rise_time_sd"}
 
     Returns
     -------
-    normal : ndarray of shape (n_normal,)
-        Seconds.
-    differences : ndarray of shape (n_pairs,)
-        Seconds, of neighbouring intervals that are both normal.
+    ndarray of shape (..., n_kinds), float64
+        NaN where samples are missing, the signal is flat or too few waves are found.
+
+    Raises
+    ------
+    DataError
+        A rate below 20 Hz.
     """
-    intervals = np.diff(beats)
-    kept = (intervals >= SHORTEST) & (intervals <= LONGEST)
-    if kept.any():
-        middle = np.median(intervals[kept])
-        kept &= np.abs(intervals - middle) <= DEVIATION * middle
-    return intervals[kept], np.diff(intervals)[kept[1:] & kept[:-1]]
+    x = as_signal(x, rate)
+    refuse(_check_pulse(kinds))
+    parts = []
+    for cleaned, usable, fine in cleaned_rows(x, rate, "bvp"):
+        row, foot, peak, height = pulse_waves(cleaned, fine)
+        heights, rises = (pad_rows(row, values, len(cleaned)) for values in (height, peak - foot))
+        computed = dict(zip(_PULSE, (mean_of(heights), sd_of(heights), mean_of(rises), sd_of(rises)), strict=True))
+        part = np.full((len(usable), len(kinds)), np.nan)
+        part[usable] = np.stack([computed[kind] for kind in kinds], axis=-1)
+        parts.append(part)
+    return np.concatenate(parts or [np.empty((0, len(kinds)))]).reshape(*x.shape[:-1], len(kinds))
+
+
+LEAST_ECG_RATE = 100.0
+"""Hz; below it Q and S cannot be told from R."""
+
+_WAVES = ("pr", "qs", "qt", "rt", "st", "r_amplitude")
+_STATISTICS = ("mean", "sd", "range", "change")
+
+
+def _check_waves(kinds: Sequence[str]) -> Iterator[str]:
+    yield from unknown_kinds(kinds, dict.fromkeys(_WAVES))
+
+
+@feature(
+    "ecg_waves",
+    columns=lambda kinds: tuple(f"{kind}_{statistic}" for kind in kinds for statistic in _STATISTICS),
+    modalities=("ecg",),
+    check=_check_waves,
+    unit="intervals ms; r_amplitude in the signal's unit",
+    source="windows after the normal intervals in Goldberger's Clinical Electrocardiography; statistics as "
+    "Gouverneur et al., Sensors 23:1959, 2023",
+)
+def ecg_waves(x: np.ndarray, rate: float, kinds: Sequence[str] = ("pr", "qs", "qt", "st", "r_amplitude")) -> np.ndarray:
+    """Intervals between the P, Q, R, S and T waves of the ECG in each window, from peak to peak.
+
+    Around each R peak: Q and S are the lowest points within 80 ms before and after it; T the highest from 100 ms after
+    it to 60 % of the way to the next beat, at most 480 ms; P the highest from there, at most 280 ms before the beat, to
+    60 ms before it. A wave is missed where no peak lies there. These are times between peaks: a cardiologist's PR, QRS
+    and QT run from onset to end.
+
+    Columns, for each kind in turn: ``_mean``, ``_sd`` (over the beats, n - 1), ``_range`` (largest less smallest) and
+    ``_change`` (last less first beat). Kinds: ``pr``, ``qs``, ``qt``, ``rt``, ``st`` (ms) and ``r_amplitude`` (R above
+    the baseline, above 0.5 Hz). A mean needs one beat that has both waves, the others two.
+
+    Parameters
+    ----------
+    x : ndarray of shape (..., n_times), float
+        ECG, as recorded; filtered here, and turned where its complexes point down.
+    rate : float
+        Hz; at least 100.
+    kinds : sequence of {"pr", "qs", "qt", "rt", "st", "r_amplitude"}
+
+    Returns
+    -------
+    ndarray of shape (..., 4 * n_kinds), float64
+        NaN where samples are missing, the signal is flat or too few waves are found.
+
+    Raises
+    ------
+    DataError
+        A rate below 100 Hz.
+    """
+    x = as_signal(x, rate)
+    refuse(_check_waves(kinds))
+    if rate < LEAST_ECG_RATE:
+        raise DataError(f"The waves of the ECG need at least {LEAST_ECG_RATE:g} Hz; found {rate:g} Hz.")
+    parts = []
+    for cleaned, usable, _ in cleaned_rows(x, rate, "ecg"):
+        part = np.full((len(usable), 4 * len(kinds)), np.nan)
+        part[usable] = _wave_statistics(cleaned, rate, kinds)
+        parts.append(part)
+    return np.concatenate(parts or [np.empty((0, 4 * len(kinds)))]).reshape(*x.shape[:-1], 4 * len(kinds))
+
+
+def _wave_statistics(cleaned: np.ndarray, rate: float, kinds: Sequence[str]) -> np.ndarray:
+    row, peak = r_peaks(cleaned, rate)
+    r = extreme_between(cleaned, row, peak, peak)
+    ahead = np.where(np.diff(row, append=-1) == 0, np.roll(peak, -1) - peak, np.inf)
+    behind = np.where(np.diff(row, prepend=-1) == 0, peak - np.roll(peak, 1), np.inf)
+    ahead, behind = np.where(np.isinf(ahead), behind, ahead), np.where(np.isinf(behind), ahead, behind)
+    until_t, from_p = np.minimum(0.6 * ahead, 0.48 * rate), np.minimum(0.4 * behind, 0.28 * rate)
+    q = extreme_between(-cleaned, row, peak - 0.08 * rate, peak)
+    s = extreme_between(-cleaned, row, peak, peak + 0.08 * rate)
+    p = extreme_between(cleaned, row, peak - from_p, peak - 0.06 * rate)
+    t = extreme_between(cleaned, row, peak + 0.1 * rate, peak + until_t)
+    ends = {"pr": (p, r), "qs": (q, s), "qt": (q, t), "rt": (r, t), "st": (s, t)}
+    values = {kind: 1000.0 * (last - first) / rate for kind, (first, last) in ends.items()}
+    values["r_amplitude"] = cleaned[row, peak]
+    return np.concatenate([_statistics(row, values[kind], len(cleaned)) for kind in kinds], axis=-1)
+
+
+def _statistics(row: np.ndarray, values: np.ndarray, n_rows: int) -> np.ndarray:
+    """Return mean, standard deviation, range, and last less first (n_rows, 4) of what is not NaN."""
+    known = ~np.isnan(values)
+    padded = pad_rows(row[known], values[known], n_rows)
+    count = np.isfinite(padded).sum(axis=-1)
+    spread = quantile_of(padded, 1.0) - quantile_of(padded, 0.0)
+    change = np.full(n_rows, np.nan)
+    some = np.flatnonzero(count)
+    change[some] = padded[some, count[some] - 1] - padded[some, np.zeros_like(some)]
+    several = np.where(count[:, np.newaxis] > 1, np.stack([spread, change], axis=-1), np.nan)
+    return np.concatenate([np.stack([mean_of(padded), sd_of(padded)], axis=-1), several], axis=-1)

@@ -6,7 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from limbeck.signals.pipeline import step
+from limbeck.errors import DataError
+from limbeck.signals.arrays import as_signal
+from limbeck.signals.kinds import step
+from limbeck.signals.trends import detrend
 
 __all__ = ["clip", "demean", "log", "magnitude"]
 
@@ -21,19 +24,26 @@ def _check_floor(floor: float) -> Iterator[str]:
         yield f"floor must be above 0, found {floor}"
 
 
-@step("clip", runs="recording", causal=True, check=_check_limits)
+@step("clip", runs="recording", causal=True, check=_check_limits, source="numpy.clip")
 def clip(x: np.ndarray, rate: float, low: float, high: float) -> np.ndarray:
     """Limit samples to ``[low, high]`` in the signal's unit; missing samples stay missing."""
-    return np.clip(x, low, high)
+    return np.clip(as_signal(x, rate, least=0), low, high)
 
 
-@step("log", runs="recording", causal=True, check=_check_floor, new_unit=lambda unit: f"ln({unit})")
+@step(
+    "log",
+    runs="recording",
+    causal=True,
+    check=_check_floor,
+    new_unit=lambda unit, **_: f"ln({unit})",
+    source="numpy.log",
+)
 def log(x: np.ndarray, rate: float, floor: float = 1e-3) -> np.ndarray:
     """Take the natural logarithm; samples below `floor` (in the signal's unit) are raised to it first."""
-    return np.log(np.maximum(x, floor))
+    return np.log(np.maximum(as_signal(x, rate, least=0), floor))
 
 
-@step("magnitude", runs="recording", causal=True, new_channels=lambda channels: ("magnitude",))
+@step("magnitude", runs="recording", causal=True, new_channels=lambda channels: ("magnitude",), source="Euclidean norm")
 def magnitude(x: np.ndarray, rate: float) -> np.ndarray:
     """Combine the channels into the length of their vector: the acceleration of a three-axis sensor.
 
@@ -48,10 +58,13 @@ def magnitude(x: np.ndarray, rate: float) -> np.ndarray:
     ndarray of shape (..., 1, n_times)
         Missing where any channel is.
     """
+    x = as_signal(x, rate, least=0)
+    if x.ndim < 2:
+        raise DataError(f"The magnitude needs an array (..., channel, time); found shape {x.shape}.")
     return np.sqrt(np.square(x).sum(axis=-2, keepdims=True))
 
 
-@step("demean", runs="window", causal=True)
+@step("demean", runs="window", causal=True, source="numpy.mean")
 def demean(x: np.ndarray, rate: float) -> np.ndarray:
-    """Take each channel's mean over the window off it."""
-    return x - x.mean(axis=-1, keepdims=True, dtype=np.float64).astype(x.dtype)
+    """Take each channel's mean over the window off it; the same as :func:`detrend` with ``kind: constant``."""
+    return detrend(x, rate, "constant")

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
-__all__ = ["fill_gaps", "hold_gaps", "missing"]
+__all__ = ["fill_gaps", "gap_lengths", "hold_gaps", "missing", "row_chunks"]
+
+_CHUNK = 250_000
+"""Samples that are worked on in double precision at a time: 2 MB per copy, however many rows there are."""
 
 
 def missing(x: np.ndarray) -> np.ndarray:
@@ -18,7 +23,8 @@ def missing(x: np.ndarray) -> np.ndarray:
     -------
     ndarray of shape (..., n_times), bool
     """
-    return ~np.isfinite(x)
+    finite = np.isfinite(x)
+    return np.logical_not(finite, out=finite)
 
 
 def fill_gaps(x: np.ndarray, gaps: np.ndarray) -> np.ndarray:
@@ -67,3 +73,36 @@ def hold_gaps(x: np.ndarray, gaps: np.ndarray) -> np.ndarray:
     first = np.argmin(gaps, axis=-1)[..., np.newaxis]
     held = np.take_along_axis(x, np.where(last < 0, first, last), axis=-1)
     return np.where(gaps.all(axis=-1, keepdims=True), np.zeros((), dtype=x.dtype), held)
+
+
+def gap_lengths(gaps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return, for each missing sample, how far its gap reaches back and how long it is.
+
+    Parameters
+    ----------
+    gaps : ndarray of shape (n_rows, n_times), bool
+
+    Returns
+    -------
+    before : ndarray of shape (n_rows, n_times), int
+        Samples since the last one that is there: 1 at a gap's first sample; 0 where nothing is missing.
+    lengths : ndarray of shape (n_rows, n_times), int
+        Samples of the whole gap; 0 where nothing is missing.
+    """
+    times = np.arange(gaps.shape[-1])
+    last = np.maximum.accumulate(np.where(gaps, -1, times), axis=-1)
+    following = np.minimum.accumulate(np.where(gaps, gaps.shape[-1], times)[..., ::-1], axis=-1)[..., ::-1]
+    return times - last, np.where(gaps, following - last - 1, 0)
+
+
+def row_chunks(rows: int, samples: int) -> Iterator[slice]:
+    """Yield slices of rows, each of about 250,000 samples, for arithmetic that needs copies in double precision.
+
+    Parameters
+    ----------
+    rows, samples : int
+        Of the array; a slice holds one row at least.
+    """
+    size = max(1, _CHUNK // max(1, samples))
+    for first in range(0, rows, size):
+        yield slice(first, first + size)

@@ -68,6 +68,11 @@ def write(plan: VariantPlan, store: Store, folder: Path) -> Path:
         "clip": plan.variant.clip,
         "calibration": None if calibration is None else calibration.model_dump(),
         "trim": _trim(plan.variant),
+        "minimum_quality": {
+            modality: least
+            for modality, least in plan.variant.protocol.minimum_quality.items()
+            if modality in stage.inputs
+        },
         "trained_on": sorted(plan.table["subject"].unique().tolist()),
     }
 
@@ -162,7 +167,10 @@ class DeployedStudent:
         -------
         DataFrame
             A row per window: ``recording start end`` (seconds) and, for classes, ``prediction`` (name) with a
-            probability per class as ``p_<class>``; for a trace its value as ``prediction``.
+            probability per class as ``p_<class>``; for a trace its value as ``prediction``. ``quality`` is that of the
+            worst channel the student reads, between 0 and 1 (nothing wrong), as of
+            :func:`limbeck.signals.window_quality`; where the study asked for a minimum, ``believed`` says whether the
+            window reaches it: of windows that do not, the study's scores say nothing.
 
         Raises
         ------
@@ -207,7 +215,16 @@ class DeployedStudent:
             raise DataError(f"{corpus.subjects[0]} has no window that holds everything the student reads.")
         with torch.no_grad():
             prediction = self.network({name: torch.from_numpy(x[kept]) for name, x in inputs.items()}).prediction
-        return self._table(windows_room.table(windows)[kept], prediction)
+        return self._table(windows_room.table(windows)[kept], prediction).assign(**self._quality(windows, kept))
+
+    def _quality(self, windows: xr.Dataset, kept: np.ndarray) -> dict[str, np.ndarray]:
+        """Return how far the windows can be believed, and whether the study would have taken them."""
+        worst = {m: windows_room.worst_quality(windows, m)[kept, -1] for m in self.description["inputs"]}
+        columns = {"quality": np.fmin.reduce(list(worst.values()))}
+        minimum = self.description.get("minimum_quality", {})
+        if minimum:
+            columns["believed"] = np.all([~(worst[m] < least) for m, least in minimum.items()], axis=0)
+        return columns
 
     def _cut(self, corpus: Corpus) -> xr.Dataset:
         calibration = self.description["calibration"]

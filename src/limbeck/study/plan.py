@@ -106,6 +106,8 @@ class VariantPlan:
     warnings: tuple[str, ...]
     n_subjects: int
     ceilings: dict[str, float]
+    quality: tuple[dict[str, Any], ...]
+    """Of the signals, as :func:`limbeck.windows.quality_summary` returns it, with the windows that were too poor."""
 
     def task(self, name: str, group: int | str, store: Store, epochs: int | None = None) -> Task:
         """Return one task of a stage."""
@@ -281,7 +283,7 @@ def _device_mistakes(study: Study) -> list[str]:
 
 def _plan_variant(label: str, variant: Variant, out: Path, store: Store, jobs: int, progress: Any) -> VariantPlan:
     corpus = datasets.load(variant.data.corpus, variant.data.root, **variant.data.options)
-    path, dataset, left_out, warnings = _cut(corpus, variant, out / "cache", jobs, progress)
+    path, dataset, left_out, warnings, quality = _cut(corpus, variant, out / "cache", jobs, progress)
     table = windows_room.table(dataset)
     if variant.compare:
         target = dataset["target"].attrs
@@ -316,6 +318,7 @@ def _plan_variant(label: str, variant: Variant, out: Path, store: Store, jobs: i
         warnings,
         int(table["subject"].nunique()),
         _ceilings(corpus, variant),
+        quality,
     )
 
 
@@ -339,7 +342,7 @@ def _ceilings(corpus: Corpus, variant: Variant) -> dict[str, float]:
 
 def _cut(
     corpus: Corpus, variant: Variant, cache: Path, jobs: int, progress: Any
-) -> tuple[Path, xr.Dataset, tuple[LeftOut, ...], tuple[str, ...]]:
+) -> tuple[Path, xr.Dataset, tuple[LeftOut, ...], tuple[str, ...], tuple[dict[str, Any], ...]]:
     """Cut the windows of a variant, leave out who cannot be normalised, and write the set for the workers."""
     calibration = variant.calibration
     cut = windows_room.cut(
@@ -356,6 +359,9 @@ def _cut(
     left_out = [LeftOut(**entry) for entry in json.loads(cut.attrs["left_out"])]
     warnings: list[str] = []
     cut = _without_lacking(variant, cut, left_out, warnings)
+    read = {modality: _known(cut, modality, channels) for modality, channels in variant.channels_read.items()}
+    quality = tuple(windows_room.quality_summary(cut, read))
+    cut = _without_poor(variant.protocol.minimum_quality, cut, read, left_out, warnings)
     if calibration is not None:
         cut = cut.assign_attrs(calibration_asked=calibration.seconds)
         short = too_short(cut)
@@ -382,7 +388,7 @@ def _cut(
     except DataError:  # in the cache of runs, what is damaged is made again
         remove_whole(path)
         windows_room.save(cut, path)
-    return path, cut, tuple(_below_root(entry, variant.data.root) for entry in left_out), tuple(warnings)
+    return path, cut, tuple(_below_root(entry, variant.data.root) for entry in left_out), tuple(warnings), quality
 
 
 def _below_root(entry: LeftOut, root: Path | None) -> LeftOut:
@@ -427,6 +433,56 @@ def _without_lacking(variant: Variant, windows: xr.Dataset, left_out: list[LeftO
         + (f", and with them all of {', '.join(wholly)}." if wholly else ".")
     )
     return _without(windows, gone)
+
+
+def _known(windows: xr.Dataset, modality: str, channels: list[str] | None) -> list[str] | None:
+    """Return channels as they are, or None, all, where one does not exist, which is told with its stage later."""
+    return channels if set(channels or ()) <= set(windows[modality].attrs["channels"]) else None
+
+
+def _without_poor(
+    minimum: Mapping[str, float],
+    windows: xr.Dataset,
+    read: Mapping[str, list[str] | None],
+    left_out: list[LeftOut],
+    warnings: list[str],
+) -> xr.Dataset:
+    """Leave out the windows in which a channel that some stage reads is of too little quality, and say whose they are.
+
+    Those of calibration stay: they are neither trained nor tested on.
+    """
+    gone = np.zeros(windows.sizes["window"], dtype=bool)
+    counted = ~windows["calibration"].to_numpy().astype(bool)
+    subjects = windows_room.decode(windows["subject"])
+    for modality, least in minimum.items():
+        values = windows_room.worst_quality(windows, modality, read[modality])
+        poor = counted & (values[:, -1] < least)
+        gone |= poor
+        for subject in dict.fromkeys(subjects[poor].tolist()):
+            own = subjects == subject
+            kind = _worst_kind(values[poor & own], windows[f"{modality}_quality"].attrs["kinds"])
+            left_out.append(
+                LeftOut(
+                    subject,
+                    f"has {modality} of a quality below {least:g} in {(poor & own).sum()} of {(counted & own).sum()} "
+                    f"windows, lowest in {kind}",
+                )
+            )
+    if not gone.any():
+        return windows
+    wholly = [s for s in dict.fromkeys(subjects[gone].tolist()) if gone[counted & (subjects == s)].all()]
+    limits = ", ".join(f"{modality} {least:g}" for modality, least in minimum.items())
+    warnings.append(
+        f"{int(gone.sum())} of {int(counted.sum())} windows are below the minimum quality ({limits}) and are left out "
+        "of training and test" + (f", and with them all of {', '.join(wholly)}." if wholly else ".")
+    )
+    return _without(windows, gone)
+
+
+def _worst_kind(values: np.ndarray, kinds: Sequence[str]) -> str:
+    """Return the kind that makes most windows as poor as they are."""
+    lowest = np.argmin(np.nan_to_num(values[:, :-1], nan=np.inf), axis=1)
+    return kinds[int(np.bincount(lowest).argmax())]
 
 
 def _shapes_of_nodes(nodes: Mapping[str, Node], dataset: xr.Dataset) -> dict[str, dict[str, InputShape]]:

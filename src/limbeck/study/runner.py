@@ -415,6 +415,7 @@ def make_record(plan: Plan, *, started: float, tasks: int, command: str) -> Stud
         },
         protocol=_protocol(plan),
         arms=arms,
+        quality=[{"variant": variant.label, **summary} for variant in plan.variants for summary in variant.quality],
         left_out=list(left_out.values()),
         warnings=_warnings(plan),
         environment=environment(),
@@ -452,14 +453,21 @@ def _protocol(plan: Plan) -> dict[str, Any]:
             "labelled": protocol.labelled,
             "validation": variant.validation,
             "normalisation": _shown_normalisation(variant),
+            "minimum_quality": _shown_quality(protocol.minimum_quality),
         }
 
     all_of = {variant.label: of(variant) for variant in plan.variants}
     first = next(iter(all_of.values()))
+    if all(other["minimum_quality"] == "none" for other in all_of.values()):
+        first = {key: value for key, value in first.items() if key != "minimum_quality"}
     return {
         key: value if all(other[key] == value for other in all_of.values()) else {k: o[key] for k, o in all_of.items()}
         for key, value in first.items()
     }
+
+
+def _shown_quality(minimum: Mapping[str, float]) -> str:
+    return ", ".join(f"{modality} {least:g}" for modality, least in minimum.items()) or "none"
 
 
 def _shown_normalisation(plan: VariantPlan) -> str:

@@ -22,7 +22,7 @@ from limbeck.distillation.losses import LOSSES
 from limbeck.errors import LimbeckError, StudyError, did_you_mean
 from limbeck.metrics import METRICS
 from limbeck.models.contract import MODELS
-from limbeck.signals import parse_signals
+from limbeck.signals import feature_set, parse_signals
 from limbeck.targets import Target
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "Training",
     "Variant",
     "as_yaml",
+    "load_part",
     "load_study",
     "parse_study",
 ]
@@ -47,6 +48,8 @@ UNSWEPT = {
     "report": "the verdicts of a study are made on one score at one level",
 }
 """What a sweep may not change, and why."""
+Part = TypeVar("Part", bound=BaseModel)
+
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
@@ -82,7 +85,10 @@ class _Calibrated(_Strict):
 
 
 class Protocol(_Strict):
-    """How subjects are divided: the split, its repetitions, seeds, validation and labelled subjects."""
+    """How subjects are divided: the split, its repetitions, seeds, validation and labelled subjects.
+
+    With `minimum_quality`, by modality between 0 and 1, windows whose worst channel is below it are left out for all.
+    """
 
     split: Literal["leave_one_subject_out"] | Annotated[int, Field(ge=2)] = "leave_one_subject_out"
     repetitions: Annotated[int, Field(gt=0, strict=True)] = 1
@@ -90,6 +96,7 @@ class Protocol(_Strict):
     validation: Annotated[int, Field(ge=0, strict=True)] | Annotated[float, Field(ge=0, lt=1)] = 0.2
     labelled: Literal["all"] | Annotated[int, Field(gt=0, strict=True)] = "all"
     seed: Annotated[int, Field(ge=0)] = 0
+    minimum_quality: dict[str, Annotated[float, Field(ge=0, le=1, strict=True)]] = {}
 
 
 class Training(_Strict):
@@ -211,6 +218,7 @@ class Variant(_Strict):
     data: Data
     target: dict[str, Any]
     signals: dict[str, list[Any]]
+    live: bool = False
     windows: Windows
     normalise: Literal["train", "transductive"] | _Calibrated = "train"
     clip: dict[str, PositiveFloat] = {}
@@ -222,6 +230,16 @@ class Variant(_Strict):
     deploy: str | None = None
     report: Report = Report()
     engine: Engine = Engine()
+
+    @property
+    def channels_read(self) -> dict[str, list[str] | None]:
+        """The channels that any stage reads, by modality; None for all."""
+        read: dict[str, list[str] | None] = {}
+        for stage in self.stages.values():
+            for modality, channels in stage.inputs.items():
+                before = read.get(modality, [])
+                read[modality] = None if channels is None or before is None else list(dict.fromkeys(before + channels))
+        return read
 
     @property
     def mode(self) -> str:
@@ -287,15 +305,53 @@ def load_study(path: str | Path, overrides: Iterable[str] = ()) -> Study:
         With every mistake in the file and the overrides.
     """
     file = Path(path)
+    return parse_study(_read_file(file), overrides=overrides, folder=file.parent, source=str(file))
+
+
+def load_part(path: str | Path, part: type[Part], overrides: Iterable[str] = ()) -> Part:
+    """Read some keys of a study; the others may be missing or wrong, and what is swept is as written outside the sweep.
+
+    Parameters
+    ----------
+    path : path-like
+        The file.
+    part : type of pydantic model
+        Its fields are the keys; ``study`` is the file's name unless it is written.
+    overrides : iterable of str
+        As of :func:`load_study`; those of other keys change nothing.
+
+    Raises
+    ------
+    StudyError
+        With every mistake in these keys.
+    """
+    file = Path(path)
+    definition = _read_file(file)
+    if not isinstance(definition, dict):
+        raise StudyError([f"A study is a mapping of keys, found {type(definition).__name__}."], source=str(file))
+    _resolve_root(definition, file.parent)
+    mistakes = _apply_overrides(definition, overrides)
+    read = {key: value for key, value in definition.items() if key in part.model_fields}
+    found = None
     try:
-        definition = _read_yaml(file.read_text(encoding="utf-8"))
+        found = part.model_validate({"study": file.stem, **read})
+    except ValidationError as error:
+        mistakes += _explain(error)
+    mistakes += _registry_mistakes(read)
+    if mistakes or found is None:
+        raise StudyError(mistakes, source=str(file))
+    return found
+
+
+def _read_file(file: Path) -> Any:
+    try:
+        return _read_yaml(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise StudyError(
             [f"There is no file '{file}'; give the path of a study, such as studies/demo.yaml."]
         ) from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise StudyError([f"The file cannot be read as YAML: {error}"], source=str(file)) from error
-    return parse_study(definition, overrides=overrides, folder=file.parent, source=str(file))
 
 
 class _Loader(yaml.SafeLoader):
@@ -510,6 +566,7 @@ def _short(value: Any) -> str:
 def _check_variant(definition: dict[str, Any]) -> tuple[Variant | None, list[str]]:
     """Return the variant, or None, with every mistake that can be known without reading data."""
     mistakes = _expand_like(definition)
+    mistakes += _expand_signals(definition)
     variant = None
     try:
         variant = Variant.model_validate(definition)
@@ -517,7 +574,28 @@ def _check_variant(definition: dict[str, Any]) -> tuple[Variant | None, list[str
         mistakes += _explain(error)
     mistakes += _registry_mistakes(definition)
     mistakes += _reference_mistakes(definition)
+    if variant is not None and variant.live and not mistakes:
+        student = variant.stages[variant.deployed].inputs
+        mistakes += _mistakes_of(lambda: parse_signals(definition["signals"], live=student), "live: ")
     return (None if mistakes else variant), mistakes
+
+
+def _expand_signals(definition: dict[str, Any]) -> list[str]:
+    """Resolve ``signals: wearable``: the set's steps for those of its modalities that a stage reads."""
+    name = definition.get("signals")
+    if not isinstance(name, str):
+        return []
+    views = [
+        _as_view(stage.get("inputs")) for stage in _mapping(definition, "stages").values() if isinstance(stage, dict)
+    ]
+    used = list(dict.fromkeys(modality for view in views if isinstance(view, Mapping) for modality in view))
+    try:
+        steps = feature_set(name).pipelines
+    except StudyError as error:
+        definition["signals"] = {modality: [] for modality in used}  # so that nothing else is told than the name
+        return [f"signals: {mistake}" for mistake in error.mistakes]
+    definition["signals"] = {modality: steps[modality] for modality in steps if modality in used}
+    return []
 
 
 def _expand_like(definition: dict[str, Any]) -> list[str]:
@@ -722,6 +800,11 @@ def _reference_mistakes(definition: Mapping[str, Any]) -> list[str]:
         for modality in _mapping(definition, "clip")
         if modality not in signals
     ]
+    mistakes += [
+        f"protocol.minimum_quality.{modality}: '{modality}' is not under signals.{did_you_mean(str(modality), signals)}"
+        for modality in _mapping(_mapping(definition, "protocol"), "minimum_quality")
+        if modality not in signals
+    ]
     mistakes += _cycle_mistakes(stages)
     comparisons = definition.get("compare")
     comparisons = comparisons if isinstance(comparisons, list) else []
@@ -748,10 +831,7 @@ def _reference_mistakes(definition: Mapping[str, Any]) -> list[str]:
     return mistakes
 
 
-_Part = TypeVar("_Part", bound=BaseModel)
-
-
-def _valid(kind: type[_Part], value: Any) -> _Part | None:
+def _valid(kind: type[Part], value: Any) -> Part | None:
     try:
         return kind.model_validate(value)
     except ValidationError:

@@ -1,11 +1,16 @@
 """Windows: recordings cut into stretches of one length, as one labelled array set, cached recording by recording.
 
 :func:`cut` makes the windows of a corpus; :func:`table` lists them, :func:`view` selects modalities and channels,
-:func:`save` and :func:`load` keep them. The set is an ``xarray.Dataset`` with, for each modality ``m``,
+:func:`save` and :func:`load` keep them, :func:`worst_quality` says how far they can be believed. The set is an
+``xarray.Dataset`` with, for each modality ``m``,
 
 * ``m``: float32, ``(window, m_channel, m_time)``, or ``(window, m_feature)`` for features; attributes ``unit``,
   ``channels``, and ``rate`` (samples) or ``features`` (features). NaN where a recording lacks the modality;
 * ``m_present``: bool, ``(window,)``;
+* ``m_valid``, of features: bool, ``(window, m_feature)``; False where a window could not give the feature;
+* ``m_quality``: float32, ``(window, m_sensor, quality)``, between 0 and 1, where 1 means that nothing is wrong: how far
+  the signal as recorded, before any step, can be believed in that time (:func:`limbeck.signals.window_quality`);
+  attributes ``channels`` (as recorded) and ``kinds``. NaN where a kind does not apply or the modality is lacking;
 
 the coordinates ``subject session trial condition`` (codes into their attribute ``categories``), ``segment`` (number of
 the labelled segment in its recording, from 0 in time order; -1 for calibration outside of them), ``start`` (seconds
@@ -13,8 +18,20 @@ from the recording's start), ``order`` (of the recording) and ``calibration``; a
 """
 
 from limbeck.windows.assembling import cut
+from limbeck.windows.judging import quality_summary, worst_quality
 from limbeck.windows.plan import Calibration
 from limbeck.windows.reading import decode, modalities, table, view
 from limbeck.windows.storing import load, save
 
-__all__ = ["Calibration", "cut", "decode", "load", "modalities", "save", "table", "view"]
+__all__ = [
+    "Calibration",
+    "cut",
+    "decode",
+    "load",
+    "modalities",
+    "quality_summary",
+    "save",
+    "table",
+    "view",
+    "worst_quality",
+]

@@ -13,6 +13,7 @@ import numpy as np
 
 from limbeck.errors import DataError, StudyError
 from limbeck.recording import Corpus, LeftOut
+from limbeck.signals import QUALITY
 from limbeck.targets import Target, missing_events
 from limbeck.windows.caching import Piece, each_subject, sweep, windows_of
 from limbeck.windows.cutting import name_of
@@ -37,6 +38,7 @@ def cut(
     length: float,
     hop: float,
     calibration: Calibration | None = None,
+    quality: bool = True,
     cache: Path | None = None,
     progress: Progress | None = None,
     jobs: int = 1,
@@ -60,6 +62,9 @@ def cut(
         Seconds. A window holds ``round(length * rate)`` samples, the first of which is the first at or after its start.
     calibration : Calibration, optional
         Cut apart before windowing; its windows carry ``calibration = True``.
+    quality : bool
+        Whether to judge the signals as they were recorded, before any step, in the time of each window, as of
+        :func:`limbeck.signals.window_quality`.
     cache : Path, optional
         Folder in which each recording's windows are kept, under ``windows/``; entries are keyed by the content of the
         files, the parameters, and the code that did the work.
@@ -82,7 +87,7 @@ def cut(
     DataError
         No windows at all, a class without windows, or a modality at different rates.
     """
-    plan = make_plan(signals, target, length, hop, calibration)
+    plan = make_plan(signals, target, length, hop, calibration, quality)
     if cache is not None:
         sweep(Path(cache) / "windows")
     store = Path(cache) / "windows" if cache is not None else None
@@ -117,21 +122,26 @@ def _assemble(
         raise DataError(f"No windows could be cut from {corpus.name}.{_first_reasons(left_out)}")
     attributes["left_out"] = json.dumps([{"what": entry.what, "why": entry.why} for entry in dict.fromkeys(left_out)])
     pieces = _in_order(corpus, pieces)
-    samples, columns, conditions = _gathered(pieces, layouts, plan, store)
+    sensors = _common_sensors(layouts, pieces)
+    samples, qualities, columns, conditions = _gathered(pieces, layouts, sensors, plan, store)
     if splits:
         counts = [piece.facts["windows"] for piece in pieces]
         split = np.repeat([splits[piece.facts["subject"]] for piece in pieces], counts)
         columns["truth"] = np.where(np.isfinite(columns["truth"]), columns["truth"] > split, np.nan)
-    return _dataset(pieces, layouts, samples, columns, conditions, plan.target, attributes)
+    variables = _modality_variables(pieces, layouts, samples) | _quality_variables(sensors, qualities)
+    return _dataset(pieces, variables, columns, conditions, plan.target, attributes)
 
 
 def _gathered(
-    pieces: list[Piece], layouts: _Layouts, plan: Plan, store: Path | None
-) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], list[str]]:
-    """Return the samples by modality, the columns by name, and the names of the conditions, reading piece by piece."""
+    pieces: list[Piece], layouts: _Layouts, sensors: dict[str, list[str]], plan: Plan, store: Path | None
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], dict[str, np.ndarray], list[str]]:
+    """Return samples and quality by modality, columns by name, and names of conditions, reading piece by piece."""
     edges = np.cumsum([0, *(piece.facts["windows"] for piece in pieces)])
     total = int(edges[-1])
     samples = {modality: np.full((total, *shape), np.nan, np.float32) for modality, (shape, _) in layouts.items()}
+    qualities = {
+        modality: np.full((total, len(names), len(QUALITY)), np.nan, np.float32) for modality, names in sensors.items()
+    }
     columns = {"start": np.empty(total), "calibration": np.empty(total, dtype=bool), "truth": np.empty(total)}
     columns |= {name: np.empty(total, dtype=np.int32) for name in ("condition", "segment")}
     conditions: dict[str, int] = {}
@@ -142,17 +152,49 @@ def _gathered(
         for modality, (_, wanted) in layouts.items():
             if modality in piece.facts["layouts"]:
                 _fill(samples[modality][rows], windows[modality].to_numpy(), piece.facts["layouts"][modality], wanted)
+        found = [tuple(sensor) for sensor in piece.facts["sensors"]]
+        for modality, names in sensors.items():
+            shared = [name for name in names if (modality, name) in found]
+            if shared:
+                values = windows["quality"].to_numpy()[:, [found.index((modality, name)) for name in shared]]
+                qualities[modality][rows, [names.index(name) for name in shared]] = values
         for name in ("start", "segment", "calibration", "truth"):
             columns[name][rows] = windows[name].to_numpy()
         codes = [conditions.setdefault(name, len(conditions)) for name in windows["condition"].attrs["categories"]]
         columns["condition"][rows] = np.array(codes, dtype=np.int32)[windows["condition"].to_numpy()]
-    return samples, columns, list(conditions)
+    return samples, qualities, columns, list(conditions)
+
+
+def _modality_variables(
+    pieces: list[Piece], layouts: _Layouts, samples: dict[str, np.ndarray]
+) -> dict[str, tuple[Any, ...]]:
+    """Return the samples or features of each modality, where there are any, and which features could be computed."""
+    counts = [piece.facts["windows"] for piece in pieces]
+    variables: dict[str, tuple[Any, ...]] = {}
+    for modality, (shape, layout) in layouts.items():
+        present = np.repeat([modality in piece.facts["layouts"] for piece in pieces], counts)
+        dimensions = _dimensions(modality, len(shape))
+        variables[modality] = (dimensions, samples[modality], layout)
+        variables[f"{modality}_present"] = ("window", present)
+        if "features" in layout:
+            variables[f"{modality}_valid"] = (dimensions, np.isfinite(samples[modality]))
+    return variables
+
+
+def _quality_variables(sensors: dict[str, list[str]], qualities: dict[str, np.ndarray]) -> dict[str, tuple[Any, ...]]:
+    return {
+        f"{modality}_quality": (
+            ("window", f"{modality}_sensor", "quality"),
+            qualities[modality],
+            {"channels": names, "kinds": list(QUALITY)},
+        )
+        for modality, names in sensors.items()
+    }
 
 
 def _dataset(
     pieces: list[Piece],
-    layouts: _Layouts,
-    samples: dict[str, np.ndarray],
+    variables: dict[str, Any],
     columns: dict[str, np.ndarray],
     conditions: list[str],
     target: Target | None,
@@ -161,11 +203,6 @@ def _dataset(
     import xarray as xr
 
     counts = [piece.facts["windows"] for piece in pieces]
-    variables: dict[str, Any] = {}
-    for modality, (shape, layout) in layouts.items():
-        present = np.repeat([modality in piece.facts["layouts"] for piece in pieces], counts)
-        variables[modality] = (_dimensions(modality, len(shape)), samples[modality], layout)
-        variables[f"{modality}_present"] = ("window", present)
     if target is not None:
         variables["target"] = _target_variable(target, columns["truth"], columns["calibration"])
     coordinates: dict[str, Any] = {}
@@ -262,6 +299,17 @@ def _common_layouts(plan: Plan, pieces: list[Piece], left_out: list[LeftOut]) ->
                 left_out.append(LeftOut(name_of(piece.source), why))
                 pieces = [other for other in pieces if other is not piece]
     return layouts, pieces
+
+
+def _common_sensors(layouts: _Layouts, pieces: list[Piece]) -> dict[str, list[str]]:
+    """Return the channels, as recorded, whose quality is kept: those of most recordings, by modality."""
+    sensors = {}
+    for modality in layouts:
+        named = [tuple(name for of, name in piece.facts["sensors"] if of == modality) for piece in pieces]
+        counted = Counter(names for names in named if names)
+        if counted:
+            sensors[modality] = list(counted.most_common(1)[0][0])
+    return sensors
 
 
 def _refuse_different_rates(modality: str, pieces: list[Piece]) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from limbeck.errors import DataError
 from limbeck.recording import Event, LeftOut, Recording, Signal, Source
-from limbeck.signals import Pipeline
+from limbeck.signals import Pipeline, moving_share, window_quality
 from limbeck.targets import Labelled, Segment, Target, joined
 from limbeck.windows.plan import SLACK, Calibration, Plan
 
@@ -67,8 +67,8 @@ def cut_recording(recording: Recording, plan: Plan, wanted: float) -> xr.Dataset
     -------
     xarray.Dataset
         Variables ``start``, ``condition``, ``segment``, ``calibration``, ``truth`` (as of :meth:`Target.values`, NaN in
-        calibration) and one per modality that the recording has; the attribute ``facts`` (JSON) holds what is known
-        without the arrays.
+        calibration), one per modality that the recording has, and ``quality``, of the channels of all of these, one
+        behind the other; the attribute ``facts`` (JSON) holds what is known without the arrays.
 
     Raises
     ------
@@ -109,6 +109,8 @@ def cut_recording(recording: Recording, plan: Plan, wanted: float) -> xr.Dataset
         for modality, signal in present.items():
             pipeline = plan.pipelines[modality]
             windows[modality] = _modality_variable(pipeline, signal, first[modality][kept], plan.length)
+        if plan.quality:
+            windows["quality"] = _quality_variable(recording, list(present), grid.starts[kept], plan.length)
     rating = recording.ratings.get(plan.target.ratings) if plan.target else None
     facts = {
         "subject": recording.subject,
@@ -121,6 +123,9 @@ def cut_recording(recording: Recording, plan: Plan, wanted: float) -> xr.Dataset
             for modality in present
             if modality in windows
         },
+        "sensors": [[modality, name] for modality in present for name in recording.signals[modality].channels]
+        if "quality" in windows
+        else [],
         "modalities": sorted(recording.signals),
         "events": list(dict.fromkeys(event.name for event in recording.events)),
         "rating": None if rating is None else float(rating),
@@ -314,3 +319,26 @@ def _modality_variable(pipeline: Pipeline, signal: Signal, first: np.ndarray, le
         return xr.Variable(("window", f"{modality}_channel", f"{modality}_time"), data, attributes)
     attributes |= {"unit": "", "features": list(batches[0].features)}
     return xr.Variable(("window", f"{modality}_feature"), data, attributes)
+
+
+def _quality_variable(
+    recording: Recording, modalities: Sequence[str], starts: np.ndarray, length: float
+) -> xr.Variable:
+    """Judge the signals as recorded in the windows' time, whatever steps made of them.
+
+    All modalities go into one array, since a cache pays for each array that it holds.
+    """
+    import xarray as xr
+
+    acceleration = recording.signals.get("acc")
+    moving = None
+    if acceleration is not None and acceleration.data.shape[1]:
+        moving = moving_share(acceleration.data, acceleration.rate, starts - acceleration.start, length)
+    values = []
+    for modality in modalities:
+        raw = recording.signals[modality]
+        samples = min(max(1, _samples(length, raw.rate)), raw.data.shape[1])
+        first = np.ceil((starts - raw.start) * raw.rate - SLACK).astype(np.int64)
+        first = np.clip(first, 0, raw.data.shape[1] - samples)  # steps may have moved an edge by a sample
+        values.append(window_quality(raw.data, raw.rate, modality, first, samples, moving=moving))
+    return xr.Variable(("window", "sensor", "kind"), np.concatenate(values, axis=1).astype(np.float32))

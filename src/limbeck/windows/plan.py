@@ -28,7 +28,7 @@ __all__ = ["SLACK", "Calibration", "Plan", "make_plan"]
 SLACK = 1e-6
 """Seconds (or samples) by which rounding may move an edge."""
 
-_FORMAT = 2
+_FORMAT = 3
 """Raised when stored windows change in a way that their modules' source does not tell."""
 
 
@@ -64,6 +64,8 @@ class Plan:
     length, hop : float
         Seconds.
     calibration : Calibration or None
+    quality : bool
+        Whether the quality of the signals as recorded is kept.
     code : str
         Hash of the code that does the work.
     """
@@ -73,6 +75,7 @@ class Plan:
     length: float
     hop: float
     calibration: Calibration | None
+    quality: bool
     code: str
 
     @cached_property
@@ -84,6 +87,7 @@ class Plan:
             "length": float(self.length),
             "hop": float(self.hop),
             "calibration": self.calibration.condition if self.calibration else None,
+            "quality": self.quality,
             "code": self.code,
         }
 
@@ -100,7 +104,12 @@ class Plan:
 
 
 def make_plan(
-    signals: Mapping[str, Any], target: Target | None, length: float, hop: float, calibration: Calibration | None
+    signals: Mapping[str, Any],
+    target: Target | None,
+    length: float,
+    hop: float,
+    calibration: Calibration | None,
+    quality: bool = True,
 ) -> Plan:
     """Check what is asked, as of :func:`limbeck.windows.cut`; raises StudyError with every mistake."""
     mistakes = [
@@ -119,7 +128,7 @@ def make_plan(
         mistakes += error.mistakes
     if mistakes:
         raise StudyError(mistakes, source="windows")
-    return Plan(pipelines, target, float(length), float(hop), calibration, _code_digest(pipelines))
+    return Plan(pipelines, target, float(length), float(hop), calibration, quality, _code_digest(pipelines))
 
 
 def _code_digest(pipelines: Mapping[str, Pipeline]) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-__all__ = ["decode", "modalities", "table", "view"]
+__all__ = ["decode", "modalities", "sensors_of", "table", "view"]
 
 _CODED = ("subject", "session", "trial", "condition")
 
@@ -79,7 +79,8 @@ def view(windows: xr.Dataset, inputs: Mapping[str, Sequence[str] | None]) -> xr.
     Returns
     -------
     xarray.Dataset
-        The same windows with these modalities only.
+        The same windows with these modalities only. Their quality stays with them: of chosen channels, that of these;
+        where a chosen channel is none that was recorded but made of several, that of all.
 
     Raises
     ------
@@ -109,18 +110,70 @@ def view(windows: xr.Dataset, inputs: Mapping[str, Sequence[str] | None]) -> xr.
         mistakes.append("name at least one modality")
     if mistakes:
         raise StudyError(mistakes, source="inputs")
-    dropped = [name for modality in available if modality not in inputs for name in (modality, f"{modality}_present")]
+    dropped = [name for modality in available if modality not in inputs for name in _belonging(windows, modality)]
     selected = windows.drop_vars(dropped)
     if "key" in windows.attrs:
         asked = [[modality, channels and list(channels)] for modality, channels in inputs.items()]
         selected.attrs["key"] = hashlib.sha256(json.dumps([windows.attrs["key"], asked]).encode()).hexdigest()
     for modality, indices in chosen.items():
         if indices is not None:
-            variable = selected[modality]
-            picked = variable.isel({variable.dims[1]: indices})
-            for name in ("channels", "features"):
-                if name in variable.attrs:
-                    picked.attrs[name] = [variable.attrs[name][index] for index in indices]
-            selected = selected.drop_vars(modality).assign({modality: picked})
-    ordered = [name for modality in inputs for name in (modality, f"{modality}_present")]
+            selected = _with_columns(selected, modality, indices)
+            selected = _with_sensors(selected, modality, list(inputs[modality] or []))
+    ordered = [name for modality in inputs for name in _belonging(selected, modality)]
     return selected[[*ordered, *(name for name in selected.data_vars if name not in ordered)]]
+
+
+def _belonging(windows: xr.Dataset, modality: str) -> list[str]:
+    """Return the variables of a modality."""
+    names = [modality, *(f"{modality}_{part}" for part in ("present", "valid", "quality"))]
+    return [name for name in names if name in windows.data_vars]
+
+
+def _with_columns(windows: xr.Dataset, modality: str, indices: list[int]) -> xr.Dataset:
+    """Select channels or features of a modality."""
+    variable = windows[modality]
+    dimension = variable.dims[1]
+    picked = variable.isel({dimension: indices})
+    for name in ("channels", "features"):
+        if name in variable.attrs:
+            picked.attrs[name] = [variable.attrs[name][index] for index in indices]
+    chosen = {modality: picked}
+    if f"{modality}_valid" in windows:
+        chosen[f"{modality}_valid"] = windows[f"{modality}_valid"].isel({dimension: indices})
+    return windows.drop_vars(list(chosen)).assign(chosen)
+
+
+def _with_sensors(windows: xr.Dataset, modality: str, channels: Sequence[str]) -> xr.Dataset:
+    """Select the quality of the channels as recorded that some channels stand on."""
+    name = f"{modality}_quality"
+    if name not in windows:
+        return windows
+    variable = windows[name]
+    indices = sensors_of(windows, modality, channels)
+    picked = variable.isel({variable.dims[1]: indices})
+    picked.attrs["channels"] = [variable.attrs["channels"][index] for index in indices]
+    return windows.drop_vars(name).assign({name: picked})
+
+
+def sensors_of(windows: xr.Dataset, modality: str, channels: Sequence[str]) -> list[int]:
+    """Return the places, in the quality of a modality, of the recorded channels that some channels stand on.
+
+    Parameters
+    ----------
+    windows : xarray.Dataset
+    modality : str
+        One whose quality was kept.
+    channels : sequence of str
+        As steps and features name them: as recorded, or of two (``F3-F4``).
+
+    Returns
+    -------
+    list of int
+        In the order of `channels`; all, where one of them names none that was recorded (``magnitude``).
+    """
+    recorded = list(windows[f"{modality}_quality"].attrs["channels"])
+    parts = [[channel] if channel in recorded else channel.split("-") for channel in channels]
+    names = list(dict.fromkeys(name for each in parts for name in each))
+    if not all(name in recorded for name in names):
+        return list(range(len(recorded)))
+    return [recorded.index(name) for name in names]

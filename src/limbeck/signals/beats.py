@@ -1,0 +1,379 @@
+"""Beats: when the heart beats in ECG and BVP, found in all rows of an array at once.
+
+The filters and the detectors are neurokit2's defaults, written over arrays: the same peaks in a fraction of the time.
+Rows differ in how many beats they have, so beats are padded: an array (..., n_beats) of seconds, NaN behind a row's
+last beat.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from limbeck.errors import DataError
+from limbeck.signals.arrays import as_signal, is_flat
+from limbeck.signals.filtering import bandpass, highpass
+from limbeck.signals.intervals import quantile_of
+from limbeck.signals.resampling import resample
+
+__all__ = ["clean_heart", "cleaned_rows", "extreme_between", "find_beats", "pad_rows", "pulse_waves", "r_peaks"]
+
+LOWEST_RATE = 20.0
+"""Hz; below it a pulse is too few samples to be one."""
+
+APART = 0.3
+"""Seconds that must lie between two beats: 200 beats per minute."""
+
+RISE = 0.45
+"""Longest time from a pulse wave's foot to its steepest rise, and from there to its peak, in seconds."""
+
+DICROTIC = 0.3
+"""Height of a wave, as a share of the one before it, below which it is that one's echo (the dicrotic wave), no beat.
+Echoes in slow hearts have 0.05 to 0.15; of two beats in a row at the wrist, the second had more in 4,000 of 4,000."""
+
+_CHUNK = 200_000
+"""Samples that are searched at a time, so that what is computed on the way stays small."""
+
+
+def find_beats(x: np.ndarray, rate: float, modality: str = "ecg") -> np.ndarray:
+    """Find the beats of each row.
+
+    ECG: R peaks by neurokit2's default detector (steepness of the QRS complex). BVP: pulse waves by their systolic
+    peaks (Elgendi et al., *PLoS ONE* 8(10):e76585, 2013), each timed at its foot: where the tangent to its steepest
+    rise meets the level of the minimum before it (Chiu et al., *American Heart Journal* 121:1460, 1991). At the wrist
+    a wave's top is broad, its foot is not: intervals between tops vary by tens of milliseconds that no heart made. Both
+    detectors give neurokit2's peaks, and those in a row's first 0.3 s, where neurokit2 does not look; of the pulse's,
+    those without a rise before them and those that echo the wave before them (`DICROTIC`) are left out, of the ECG's, T
+    waves at a row's ends. Times lie between samples, since at 64 Hz a sample is 16 ms, as much as the variability
+    sought.
+
+    Parameters
+    ----------
+    x : ndarray of shape (..., n_times), float
+        As recorded; it is cleaned by :func:`clean_heart`.
+    rate : float
+        Hz; at least 20. Below 50 Hz, ECG is interpolated before the search.
+    modality : {"ecg", "bvp"}
+
+    Returns
+    -------
+    ndarray of shape (..., n_beats), float64
+        Seconds from the row's first sample, increasing, NaN behind the last beat; `n_beats` is that of the row with
+        the most. Rows that are flat, have missing samples or last less than a second have none.
+
+    Raises
+    ------
+    DataError
+        A rate below 20 Hz, or another modality.
+    """
+    x = as_signal(x, rate)
+    parts = []
+    for cleaned, usable, fine in cleaned_rows(x, rate, modality):
+        if modality == "ecg":
+            row, peak = r_peaks(cleaned, fine)
+            times = _between_samples(cleaned, row, peak) / fine
+        else:
+            row, times = pulse_waves(cleaned, fine)[:2]
+        found = pad_rows(row, times, len(cleaned))
+        part = np.full((len(usable), found.shape[1]), np.nan)
+        part[usable] = found
+        parts.append(part)
+    beats = np.full((x[..., 0].size, max((part.shape[1] for part in parts), default=0)), np.nan)
+    first = 0
+    for part in parts:
+        beats[first : first + len(part), : part.shape[1]] = part
+        first += len(part)
+    return beats.reshape(*x.shape[:-1], -1) if beats.size else np.empty((*x.shape[:-1], 0))
+
+
+def cleaned_rows(x: np.ndarray, rate: float, modality: str) -> Iterator[tuple[np.ndarray, np.ndarray, float]]:
+    """Yield the rows a chunk at a time: those in which beats can be sought, cleaned, and which of the chunk they are.
+
+    ECG is upright in them: rows whose complexes point down are turned.
+
+    Parameters
+    ----------
+    x : ndarray of shape (..., n_times), float
+    rate : float
+        Hz.
+    modality : {"ecg", "bvp"}
+
+    Yields
+    ------
+    cleaned : ndarray of shape (n_usable, n_times), float64
+    usable : ndarray of shape (n_rows,), bool
+        False for rows that are flat, have missing samples or are too short.
+    rate : float
+        Hz, of `cleaned`: a multiple of the recorded rate where that is below 50 Hz in ECG.
+    """
+    _check(rate, modality)
+    rows = x.reshape(-1, x.shape[-1])
+    size = max(1, _CHUNK // max(1, x.shape[-1]))
+    for first in range(0, len(rows), size):
+        chunk = rows[first : first + size]
+        long = x.shape[-1] >= _least(rate)
+        usable = ~(is_flat(chunk) | np.isnan(chunk).any(axis=-1)) if long else np.zeros(len(chunk), dtype=bool)
+        if not usable.any():
+            yield np.empty((0, 2)), usable, rate
+            continue
+        chunk, fine = chunk[usable].astype(np.float64), rate
+        if modality == "ecg" and rate < 50:  # the detector's smoothing is a tenth of a second: too few samples
+            fine = rate * np.ceil(128 / rate)
+            chunk = resample(chunk, rate, fine)
+        cleaned = clean_heart(chunk, fine, modality=modality)
+        if modality == "ecg":
+            _turn_upright(cleaned, fine)
+        yield cleaned, usable, fine
+
+
+def _turn_upright(cleaned: np.ndarray, rate: float) -> None:
+    """Turn rows, in place, whose complexes point down; what stands up in those is not the same from beat to beat."""
+    width = min(int(1.5 * rate), cleaned.shape[-1])  # nearly always a beat in each
+    blocks = cleaned[:, : cleaned.shape[-1] // width * width].reshape(len(cleaned), -1, width)
+    down = np.median(blocks.max(axis=-1) + blocks.min(axis=-1), axis=-1) < 0
+    np.negative(cleaned, out=cleaned, where=down[:, np.newaxis])
+
+
+def clean_heart(x: np.ndarray, rate: float, *, modality: str = "ecg") -> np.ndarray:
+    """Filter ECG or BVP as neurokit2's ``ecg_clean`` and ``ppg_clean`` do, all rows at once.
+
+    ECG: high-pass at 0.5 Hz (Butterworth, order 5), then a moving average over one period of 50 Hz, both forwards and
+    backwards. BVP: band-pass from 0.5 to 8 Hz (Butterworth, order 2), forwards and backwards.
+
+    Parameters
+    ----------
+    x : ndarray of shape (..., n_times), float
+        At least a second, and 30 samples.
+    rate : float
+        Hz; at least 20.
+    modality : {"ecg", "bvp"}
+
+    Returns
+    -------
+    ndarray of shape (..., n_times), float64
+        NaN where samples are missing.
+    """
+    x = as_signal(x, rate, least=_least(rate)).astype(np.float64, copy=False)
+    _check(rate, modality)
+    if modality == "bvp":
+        return bandpass(x, rate, 0.5, 8.0, order=2)
+    return _average_mains(highpass(x, rate, 0.5, order=5), rate)
+
+
+def _check(rate: float, modality: str) -> None:
+    if modality not in ("ecg", "bvp"):
+        raise DataError(f"Beats can be found in ecg and bvp; found {modality}.")
+    if rate < LOWEST_RATE:
+        raise DataError(f"Beats need a sampling rate of at least {LOWEST_RATE:g} Hz; found {rate:g} Hz.")
+
+
+def _least(rate: float) -> int:
+    """Return the samples below which there is nothing to filter, let alone to find."""
+    return max(int(np.ceil(rate)), 30)
+
+
+def _average_mains(x: np.ndarray, rate: float) -> np.ndarray:
+    """Average over one period of 50 Hz (two samples below 100 Hz), forwards and backwards.
+
+    This is ``scipy.signal.filtfilt`` with a boxcar, by running sums.
+    """
+    from scipy.ndimage import uniform_filter1d
+
+    width = int(rate / 50) if rate >= 100 else 2
+    pad = 3 * width
+    ahead = 2 * x[..., :1] - x[..., pad:0:-1]
+    behind = 2 * x[..., -1:] - x[..., -2 : -pad - 2 : -1]
+    padded = np.concatenate([ahead, x, behind], axis=-1)
+    back = (width - 1) // 2  # what centres a boxcar of even width on one side, and then on the other
+    forwards = uniform_filter1d(padded, width, axis=-1, origin=0)
+    smooth = uniform_filter1d(forwards, width, axis=-1, origin=back - width // 2)
+    return smooth[..., pad:-pad]
+
+
+def r_peaks(cleaned: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return row and sample of each R peak: where the smoothed steepness rises above 1.5 times its local average."""
+    steep = _boxcar(np.abs(np.gradient(cleaned, axis=-1)), 0.1 * rate)
+    complexes = steep > 1.5 * _boxcar(steep, 0.75 * rate)
+    row, begin, end = _stretches(complexes)
+    length = end - begin
+    mean = np.bincount(row, length, len(cleaned)) / np.maximum(np.bincount(row, minlength=len(cleaned)), 1)
+    long = length >= 0.4 * mean[row]
+    row, peak = _tops(cleaned, row[long], begin[long], end[long])
+    real = _as_steep_as_others(steep, row, peak, 0.375 * rate)
+    return _apart(row[real], peak[real], rate)
+
+
+def _as_steep_as_others(steep: np.ndarray, row: np.ndarray, peak: np.ndarray, reach: float) -> np.ndarray:
+    """Return which peaks are complexes; the others are T waves at a row's ends, where the local average is cut short.
+
+    They rise less than half as steeply as the middle peak of the row.
+    """
+    steepness = steep[row, peak]
+    middle = np.nan_to_num(quantile_of(pad_rows(row, steepness, len(steep)), 0.5))
+    at_end = (peak < reach) | (peak >= steep.shape[-1] - reach)
+    return ~at_end | (steepness >= 0.5 * middle[row])
+
+
+def pulse_waves(cleaned: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Find the pulse waves in BVP: their feet, their peaks and how high they rise.
+
+    Parameters
+    ----------
+    cleaned : ndarray of shape (n_rows, n_times), float64
+        By :func:`clean_heart`, without missing samples.
+    rate : float
+        Hz.
+
+    Returns
+    -------
+    row : ndarray of shape (n_waves,), int
+    foot, peak : ndarray of shape (n_waves,), float64
+        Seconds; feet by intersecting tangents.
+    height : ndarray of shape (n_waves,), float64
+        Peak less the minimum before the rise, in the signal's unit.
+    """
+    row, peak = _pulse_peaks(cleaned, rate)
+    slope = np.gradient(cleaned, axis=-1) * rate
+    reach = RISE * rate
+    previous = np.where(np.diff(row, prepend=-1) == 0, np.roll(peak, 1), 0)
+    steepest = extreme_between(slope, row, np.maximum(peak - reach, previous), peak)
+    lowest = extreme_between(-cleaned, row, np.maximum(steepest - reach, previous), steepest)
+    found = ~np.isnan(steepest + lowest)
+    found[found] = _at(slope, row[found], steepest[found]) > 0  # a bump on the way down is no wave
+    row, peak, steepest, lowest = row[found], peak[found], steepest[found], lowest[found]
+    floor = _at(cleaned, row, lowest)
+    foot = steepest - (_at(cleaned, row, steepest) - floor) / _at(slope, row, steepest) * rate
+    height = cleaned[row, peak] - floor
+    beat = (height >= DICROTIC * np.roll(height, 1)) | (np.diff(row, prepend=-1) != 0)
+    row, foot, peak, height = row[beat], foot[beat], peak[beat], height[beat]
+    return row, foot / rate, _between_samples(cleaned, row, peak) / rate, height
+
+
+def extreme_between(x: np.ndarray, row: np.ndarray, first: np.ndarray, last: np.ndarray) -> np.ndarray:
+    """Return where the highest local maximum between two samples of a row lies, to a part of a sample.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n_rows, n_times), float
+    row : ndarray of shape (n,), int
+    first, last : ndarray of shape (n,), float
+        Samples, inclusive; NaN, or beyond the row's ends, to have none.
+
+    Returns
+    -------
+    ndarray of shape (n,), float64
+        NaN where the highest sample is no local maximum: it lies at an end towards which the signal still rises.
+    """
+    known = ~np.isnan(first + last)
+    begin = np.maximum(np.ceil(np.where(known, first, 1)), 1).astype(np.intp)
+    end = np.minimum(np.floor(np.where(known, last, 0)), x.shape[-1] - 2).astype(np.intp)
+    width = int((end - begin).max(initial=0)) + 1
+    places = begin[:, np.newaxis] + np.arange(width)
+    inside = places <= end[:, np.newaxis]
+    places = np.minimum(places, x.shape[-1] - 2)
+    values = np.where(inside, x[row[:, np.newaxis], places], -np.inf)
+    top = places[np.arange(len(row)), values.argmax(axis=-1)]
+    is_top = (x[row, top] >= x[row, top - 1]) & (x[row, top] >= x[row, top + 1]) & (end >= begin) & known
+    return np.where(is_top, _between_samples(x, row, top), np.nan)
+
+
+def _at(x: np.ndarray, row: np.ndarray, place: np.ndarray) -> np.ndarray:
+    """Return the signal between samples, linearly."""
+    before = np.floor(place).astype(np.intp)
+    share = place - before
+    after = np.minimum(before + 1, x.shape[-1] - 1)
+    return (1 - share) * x[row, before] + share * x[row, after]
+
+
+def _pulse_peaks(cleaned: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows and samples of systolic peaks: where the square of the positive part rises above its average.
+
+    Both are moving averages, of 111 and 667 ms (a systole and a beat); the latter is raised by 2 % of the row's mean.
+    """
+    squared = np.square(np.maximum(cleaned, 0))
+    threshold = _boxcar(squared, 0.667 * rate) + 0.02 * squared.mean(axis=-1, keepdims=True)
+    waves = _boxcar(squared, 0.111 * rate) > threshold
+    row, begin, end = _stretches(waves)
+    long = end - begin >= np.rint(0.111 * rate)
+    return _apart(*_tops(cleaned, row[long], begin[long], end[long]), rate)
+
+
+def _boxcar(x: np.ndarray, width: float) -> np.ndarray:
+    from scipy.ndimage import uniform_filter1d
+
+    return uniform_filter1d(x, max(1, int(np.rint(width))), axis=-1, mode="nearest")
+
+
+def _stretches(inside: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return row, last sample before, and last sample of each stretch of True that begins and ends within its row."""
+    row, begin = np.nonzero(inside[:, 1:] & ~inside[:, :-1])
+    closed = ~(inside[row, -1] & (np.diff(row, append=-1) != 0))
+    end_row, end = np.nonzero(inside[:, :-1] & ~inside[:, 1:])
+    opened = ~(inside[end_row, 0] & (np.diff(end_row, prepend=-1) != 0))
+    return row[closed], begin[closed], end[opened]
+
+
+def _tops(cleaned: np.ndarray, row: np.ndarray, begin: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return row and sample of the most prominent local maximum in each stretch ``[begin, end)`` that has one."""
+    from scipy import signal
+
+    if len(row) == 0:
+        return row, begin
+    # All stretches in one line, with walls between them: a local maximum's prominence ends at what is higher than it.
+    length = end - begin
+    first = 1 + np.concatenate([[0], np.cumsum(length + 1)[:-1]])
+    stretch = np.repeat(np.arange(len(row)), length)
+    place = np.arange(len(stretch)) + stretch + 1
+    line = np.full(place[-1] + 2, np.inf)
+    line[place] = cleaned[row[stretch], place - first[stretch] + begin[stretch]]
+    tops = signal.find_peaks(line)[0]
+    tops = tops[np.isfinite(line[tops])]
+    prominence = signal.peak_prominences(line, tops)[0]
+    which = np.searchsorted(first, tops, side="right") - 1
+    order = np.lexsort((tops, -prominence, which))
+    tops, which = tops[order], which[order]
+    best = np.diff(which, prepend=-1) != 0
+    tops, which = tops[best], which[best]
+    return row[which], tops - first[which] + begin[which]
+
+
+def _apart(row: np.ndarray, peak: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
+    """Drop each peak that follows the last one kept of its row by no more than `APART`."""
+    least = np.rint(APART * rate)
+    close = (np.diff(peak) <= least) & (np.diff(row) == 0)
+    if not close.any():
+        return row, peak
+    # one farther from the last is always kept, so that crowds of close ones do not depend on each other
+    crowd = np.concatenate([[0], np.cumsum(~close)])
+    padded = pad_rows(crowd, peak, crowd[-1] + 1)
+    last = np.full(len(padded), -np.inf)
+    kept = np.zeros(padded.shape, dtype=bool)
+    for column in range(padded.shape[1]):  # which peaks go depends on which before them went
+        kept[:, column] = padded[:, column] - last > least
+        last = np.where(kept[:, column], padded[:, column], last)
+    chosen = kept[~np.isnan(padded)]
+    return row[chosen], peak[chosen]
+
+
+def pad_rows(row: np.ndarray, values: np.ndarray, n_rows: int) -> np.ndarray:
+    """Return values that are sorted by row as an array (n_rows, n_values), NaN behind a row's last.
+
+    Parameters
+    ----------
+    row : ndarray of shape (n,), int
+    values : ndarray of shape (n,), float
+    n_rows : int
+    """
+    counts = np.bincount(row, minlength=n_rows)
+    padded = np.full((n_rows, counts.max(initial=0)), np.nan)
+    padded[np.arange(padded.shape[1]) < counts[:, np.newaxis]] = values
+    return padded
+
+
+def _between_samples(x: np.ndarray, row: np.ndarray, peak: np.ndarray) -> np.ndarray:
+    """Return where parabolas through each peak and its neighbours have their tops, in samples."""
+    before, at, after = x[row, peak - 1], x[row, peak], x[row, peak + 1]
+    curvature = before - 2 * at + after
+    shift = np.divide(before - after, 2 * curvature, out=np.zeros(len(peak)), where=curvature < 0)
+    return peak + np.clip(shift, -0.5, 0.5)

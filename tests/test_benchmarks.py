@@ -1,0 +1,104 @@
+"""The benchmarks run, and say what they could not run."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+
+
+@pytest.fixture(scope="module")
+def signals() -> ModuleType:
+    return load("signals")
+
+
+@pytest.fixture
+def peers() -> ModuleType:
+    return load("peers")
+
+
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"benchmarks_{name}", BENCHMARKS / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look themselves up there
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_signals_run_without_their_peers_and_data_and_say_so(tmp_path: Path) -> None:
+    absent = tmp_path / "absent"
+    command = [sys.executable, BENCHMARKS / "signals.py", "--quick", "--peers", absent, "--eegmat", absent]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    said = done.stdout
+    assert "peers: skipped, there is no environment absent; `make bench-signals` makes it" in said
+    assert "skipped: there is no folder absent; name it with --eegmat" in said
+    assert "Not tried: ratios to mne-features and TorchEEG" in said
+    for name in ("band_power", "differential_entropy, variance", "extract", "running_bandpower", "bandpass"):
+        assert f"  limbeck {name}" in said
+    assert "neurokit2 eda_process + ecg_process + emg_process" in said
+    assert "Targets met:" in said
+
+
+def test_a_peer_that_fails_does_not_end_the_others(signals: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
+    def fail() -> float:
+        raise signals.PeerError("ImportError: no such library")
+
+    verdicts = signals.Verdicts()
+    peers = (signals.Peer("broken", fail), signals.Peer("slow", lambda: 1e6, target=2.0))
+    signals.compare(signals.Case("sums", "ours", lambda: sum(range(9)), peers), 2, verdicts)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[3].split("failed: ") == [f"  {'broken':<58} ", "ImportError: no such library"]
+    assert lines[4].endswith("≥ 2 met")
+    assert verdicts.failed == ["broken: ImportError: no such library"]
+    assert verdicts.met == 1
+
+
+def test_a_missed_target_is_named(signals: ModuleType) -> None:
+    verdicts = signals.Verdicts()
+    signals.compare(
+        signals.Case("sums", "ours", lambda: sum(range(9999)), (signals.Peer("fast", float, 3, 2.0),)), 1, verdicts
+    )
+    assert str(verdicts) == "Targets met: 0 of 1.\nMissed: sums: 0.0 times as fast as fast"
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc")
+def test_the_peak_of_memory_counts_copies_and_not_the_input() -> None:
+    # in a process of its own, since the peak of one that has done other things lies higher already
+    script = (
+        f"import sys; sys.path.insert(0, {str(BENCHMARKS)!r}); import signals\n"
+        "for compute in (lambda x: x[:1], lambda x: x + 1, lambda x: [x + 1, x + 2]):\n"
+        "    print(signals.peak_beyond_input(signals.windows, compute, 32.0)[0])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert [float(line) for line in done.stdout.split()] == pytest.approx([0.0, 1.0, 2.0], abs=0.1)
+
+
+def test_a_worker_times_its_peer_and_hands_over_what_it_computed(
+    peers: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(peers.PEERS, "scale", lambda windows, rate, bands: lambda: windows * rate + bands[0][1])
+    np.save(tmp_path / "windows.npy", np.arange(6.0).reshape(1, 2, 3))
+    files = {"windows": str(tmp_path / "windows.npy"), "values": str(tmp_path / "values.npy")}
+    answer = peers.answer({"peer": "scale", "rate": 2.0, "bands": [[0.0, 1.0]], **files})
+    assert answer["seconds"] > 0
+    np.testing.assert_array_equal(np.load(tmp_path / "values.npy"), np.arange(6.0).reshape(1, 2, 3) * 2 + 1)
+
+
+def test_a_worker_says_why_it_could_not(peers: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def refuse(*_: object) -> None:
+        raise ValueError("bands above half the rate")
+
+    monkeypatch.setitem(peers.PEERS, "refuse", refuse)
+    np.save(tmp_path / "windows.npy", np.zeros((1, 2, 3)))
+    request = {"peer": "refuse", "rate": 2.0, "bands": [], "windows": str(tmp_path / "windows.npy"), "values": ""}
+    assert peers.answer(request) == {"error": "ValueError: bands above half the rate"}
