@@ -71,7 +71,7 @@ def test_column_major_orders_by_column_then_channel():
 
 
 def test_a_transposed_recording_is_refused():
-    with pytest.raises(DataError, match=r"signals.eeg: .* found shape \(100, 4\), more channels than samples"):
+    with pytest.raises(DataError, match=r"signals.eeg: .* found \(100, 4\), more channels than samples"):
         Pipeline("eeg").on_recording(Signal(np.zeros((100, 4), np.float32), 4.0, tuple(map(str, range(100))), "µV"))
 
 

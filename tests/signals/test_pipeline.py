@@ -158,6 +158,9 @@ def test_wrong_orders_are_told():
     assert "must stand before demean" in mistakes("eeg", ["demean", {"resample": 64}])
     assert "write {features: [bandpower]}" in mistakes("eeg", ["bandpower"])
     assert "expected a list of features" in mistakes("eeg", [{"features": []}])
+    assert "expected a list of features" in mistakes("eeg", [{"features": None}])
+    with pytest.raises(StudyError, match=r"no signals of 'eegg'\. Did you mean 'eeg'"):
+        parse_signals({"eeg": []}, live=["eegg"])
     assert "computed twice" in mistakes("eeg", [{"features": ["bandpower", {"bandpower": {"log": False}}]}])
     with pytest.raises(StudyError, match="at least one modality"):
         parse_signals({})

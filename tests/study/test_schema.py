@@ -507,3 +507,5 @@ def test_a_live_study_refuses_steps_of_its_student_that_look_ahead(tiny: Definit
     assert found[1].startswith(start + "resample looks at later samples; it has no causal form")
     causal = {"eda": [{"lowpass": {"cutoff": 1, "causal": True}}, *rest], "temp": look_ahead["temp"]}
     assert parse_study(tiny(live=True, signals=causal)).variants[""].live
+    (mistake,) = mistakes(tiny(live=True, signals=causal, normalise="transductive"))
+    assert mistake.startswith("live: a student that runs live cannot be scaled by recordings that have not ended")

@@ -150,7 +150,7 @@ QUALITY: Mapping[str, tuple[str, str]] = {
     "missing": ("there", "missing samples"),
     "line": ("not mains", "mains hum"),
     "motion": ("still", "motion"),
-    "peaks": ("plausible beats or breaths", "implausible beats"),
+    "peaks": ("plausible beats or breaths", "implausible beats or breaths"),
 }
 """Kinds of signal quality: what is right where they are 1, and what is wrong where they are low."""
 

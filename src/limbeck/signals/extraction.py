@@ -28,7 +28,8 @@ def extract(
         modalities that `windows` has are computed.
     windows : mapping of str to (ndarray of shape (n_windows, n_channels, n_times), float)
         By modality: samples in Limbeck's unit, and their rate in Hz. Steps that work on recordings see each window as
-        one.
+        one, so that a zero-phase filter has two ends in each, where it is least to be trusted: about the time that is
+        one over its lowest cut-off.
     channels : mapping of str to sequence of str, optional
         Names by modality; ``1``, ``2``, ... by default.
 
@@ -56,7 +57,7 @@ def extract(
     pipelines = parse_signals(signals)
     if isinstance(signals, str):
         pipelines = {modality: pipeline for modality, pipeline in pipelines.items() if modality in windows}
-    _refuse_misfits(list(pipelines), windows)
+    _refuse_misfits(list(pipelines), windows, channels or {})
     made = []
     for modality, pipeline in pipelines.items():
         data, rate = windows[modality]
@@ -65,7 +66,10 @@ def extract(
             raise DataError(
                 f"{modality}: windows have shape (window, channel, time); found {data.ndim} dimensions, {data.shape}."
             )
-        names = (channels or {}).get(modality) or [str(number + 1) for number in range(data.shape[1])]
+        if not data.shape[1]:
+            raise DataError(f"{modality}: the windows have no channels; found shape {data.shape}.")
+        numbered = [str(number + 1) for number in range(data.shape[1])]
+        names = [str(name) for name in (channels or {}).get(modality, numbered)]
         if len(names) != data.shape[1]:
             raise DataError(f"{modality}: {data.shape[1]} channels, but {len(names)} names: {', '.join(names)}.")
         if not pipeline.features:
@@ -77,9 +81,28 @@ def extract(
     )
 
 
-def _refuse_misfits(modalities: Sequence[str], windows: Mapping[str, tuple[np.ndarray, float]]) -> None:
-    """Refuse modalities without windows, windows that nothing asks for, and different numbers of windows."""
-    mistakes = [f"there are no windows of {modality}" for modality in modalities if modality not in windows]
+def _refuse_misfits(
+    modalities: Sequence[str],
+    windows: Mapping[str, tuple[np.ndarray, float]],
+    channels: Mapping[str, Sequence[str]],
+) -> None:
+    """Refuse modalities without windows, windows or names that nothing asks for, and different numbers of windows."""
+    for modality, pair in windows.items():
+        if not (isinstance(pair, tuple | list) and len(pair) == 2 and np.ndim(pair[0]) and not np.ndim(pair[1])):
+            raise DataError(
+                f"{modality}: windows are given as a pair (array, rate in Hz); found {type(pair).__name__}."
+            )
+    mistakes = [
+        f"channels of {modality} are named, which has no windows.{did_you_mean(modality, windows)}"
+        for modality in channels
+        if modality not in windows
+    ]
+    mistakes += [
+        f"the channels of {modality} are names in a list, found '{names}'"
+        for modality, names in channels.items()
+        if isinstance(names, str)
+    ]
+    mistakes += [f"there are no windows of {modality}" for modality in modalities if modality not in windows]
     mistakes += [
         f"nothing is computed of {modality}.{did_you_mean(modality, modalities)}"
         for modality in windows

@@ -62,6 +62,11 @@ def parse_signals(
         except StudyError as error:
             mistakes.extend(error.mistakes)
     mistakes += [
+        f"live: there are no signals of '{modality}'.{did_you_mean(modality, signals)}"
+        for modality in live
+        if modality not in signals
+    ]
+    mistakes += [
         f"{source}.{modality}: a pipeline that runs live must be causal, and {why}"
         for modality, pipeline in pipelines.items()
         if modality in live
@@ -114,7 +119,8 @@ def parse_steps(steps: Any, *, modality: str, source: str = "") -> Pipeline:
             if isinstance(arguments, str):
                 chosen_set = FEATURE_SETS.get(arguments)
                 arguments = _features_of_set(arguments, modality, place, mistakes)
-            if arguments is not None:
+                features = _parse_features(arguments, modality, place, mistakes) if arguments else []
+            else:
                 features = _parse_features(arguments, modality, place, mistakes)
         elif name is not None:
             each = _parse_entry(STEPS, name, arguments, modality, place, mistakes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -104,15 +105,18 @@ class Pipeline:
             What a step refuses, with the step's name and the modality; more channels than samples, which is an array
             the wrong way round.
         """
-        if signal.data.shape[0] > signal.data.shape[1] > 0:
-            raise DataError(
-                f"signals.{self.modality}: a recording has shape (channel, time); found shape {signal.data.shape}, "
-                "more channels than samples, which looks like the transpose."
-            )
+        self._refuse_transpose("recording", signal.data)
         for each in self.steps:
             if each.runs == "recording":
                 signal = self._apply(each, signal)
         return replace(signal, data=signal.data.astype(np.float32, copy=False))
+
+    def _refuse_transpose(self, what: str, data: np.ndarray) -> None:
+        if data.shape[-2] > data.shape[-1] > 0:
+            raise DataError(
+                f"signals.{self.modality}: a {what} has shape (channel, time); found {data.shape[-2:]}, "
+                "more channels than samples, which looks like the transpose."
+            )
 
     def on_arrays(self, data: np.ndarray, rate: float, channels: Sequence[str]) -> WindowValues:
         """Run the whole pipeline on windows that no longer have a recording.
@@ -129,7 +133,13 @@ class Pipeline:
         Returns
         -------
         WindowValues
+
+        Raises
+        ------
+        DataError
+            What a step or feature refuses; more channels than samples, which is an array the wrong way round.
         """
+        self._refuse_transpose("window", data)
         names = tuple(channels)
         for each in self.steps:
             if each.runs == "recording":
@@ -166,11 +176,11 @@ class Pipeline:
         if not self.features:
             return WindowValues(np.ascontiguousarray(data, dtype=np.float32), names)
         values, sources, columns = self._features(data, rate, names)
-        return WindowValues(
-            np.ascontiguousarray(values, dtype=np.float32),
-            sources,
-            tuple(f"{self.modality}.{source}.{column}" for source, column in zip(sources, columns, strict=True)),
-        )
+        features = tuple(f"{self.modality}.{source}.{column}" for source, column in zip(sources, columns, strict=True))
+        twice = [name for name, count in Counter(features).items() if count > 1]
+        if twice:
+            raise DataError(f"signals.{self.modality}: {len(twice)} columns stand there twice, such as {twice[0]}.")
+        return WindowValues(np.ascontiguousarray(values, dtype=np.float32), sources, features)
 
     def _features(
         self, data: np.ndarray, rate: float, channels: tuple[str, ...]
@@ -194,7 +204,7 @@ class Pipeline:
             if self.column_major:
                 values = values.swapaxes(-1, -2)
                 pairs = [(channel, name) for name in names for channel in channels]
-            blocks.append(values.reshape(len(data), -1))
+            blocks.append(values.reshape(len(data), len(pairs)))
             sources += [channel for channel, _ in pairs]
             columns += [name for _, name in pairs]
         for each in self.features:

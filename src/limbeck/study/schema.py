@@ -576,6 +576,11 @@ def _check_variant(definition: dict[str, Any]) -> tuple[Variant | None, list[str
     mistakes += _reference_mistakes(definition)
     if variant is not None and variant.live and not mistakes:
         student = variant.stages[variant.deployed].inputs
+        if variant.mode == "transductive":
+            mistakes.append(
+                "live: a student that runs live cannot be scaled by recordings that have not ended: "
+                "write normalise: train, or by calibration."
+            )
         mistakes += _mistakes_of(lambda: parse_signals(definition["signals"], live=student), "live: ")
     return (None if mistakes else variant), mistakes
 
