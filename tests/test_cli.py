@@ -651,6 +651,9 @@ def test_the_signals_in_the_readme_are_valid_and_run_on_arrays() -> None:
     names: dict[str, Any] = {}
     exec(compile(block, "README.md", "exec"), names)
     assert names["values"].shape == (100, 192)
+    table = names["table"]
+    assert len(table) == names["cohort"].sizes["window"]
+    assert {"subject", "start", "eda.eda.eda.scr_rate"} <= set(table.columns)
 
 
 def test_the_commands_in_the_readme_exist() -> None:

@@ -196,11 +196,15 @@ def test_by_default_the_drawing_is_named_after_the_study(study: Path, monkeypatc
     ("arguments", "code", "said"),
     [
         (["--subject", "S02"], 2, "there is no subject 'S02'. Did you mean 'S002'?"),
-        (["--trial", "second"], 2, "S001 has no trial 'second'."),
+        (["--trial", "second"], 2, "S001 has no trial 'second'. There is only one recording; leave --trial out."),
         (["--modality", "edaa"], 2, "no modality 'edaa' under signals. Did you mean 'eda'?"),
         (["--start", "1000"], 1, "can start from 0 to"),
         (["--length", "1000"], 1, "which holds no window of 1000 s"),
         (["--length", "0"], 2, "must be above 0"),
+        (["--length", "nan"], 2, "must be above 0"),
+        (["--length", "inf"], 1, "which holds no window of inf s"),
+        (["--length", "0.01"], 1, "less than two samples of eda at 8 Hz; choose a length of 0.25 s at least"),
+        (["--start", "nan"], 2, "greater than or equal to 0"),
         (["--out", "window.yaml"], 1, "ends with .png, .svg, .html"),
         (["--set", "data.corpus=simulate"], 2, "Did you mean 'simulated'?"),
         (["--set", "windows.length=long"], 2, "windows.length"),
@@ -226,10 +230,18 @@ def test_a_study_that_is_not_there_or_lacks_a_key_is_told(study: Path):
     assert "windows.hop: this key is needed." in result.stderr
 
 
-def test_options_of_a_drawing_need_a_study():
-    result = invoke("--subject", "S01")
+@pytest.mark.parametrize("arguments", [("--subject", "S01"), ("--start", 0), ("--length", 0), ("--modality", "eda")])
+def test_options_of_a_drawing_need_a_study(arguments: tuple[object, ...]):
+    result = invoke(*arguments)
     assert result.exit_code == 2
-    assert "--subject goes with --plot" in result.stderr
+    assert f"{arguments[0]} goes with --plot" in result.stderr
+
+
+@pytest.mark.usefixtures("shared_data")
+def test_the_trials_that_there_are_are_named(tmp_path: Path):
+    result = invoke("--plot", ROOT / "studies" / "headband_from_cap.yaml", "--trial", "zz", "--out", tmp_path / "a.png")
+    assert result.exit_code == 2
+    assert "Subject00 has no trial 'zz'. Allowed: rest, task." in " ".join(result.stderr.split())
 
 
 def test_studies_that_ship_with_limbeck_can_be_drawn(tmp_path: Path, shared_data: Path):

@@ -544,7 +544,7 @@ def features(
         "--start": start,
         "--length": length,
     }.items():
-        if value:
+        if value is not None and value != []:
             raise typer.BadParameter(f"{option} goes with --plot STUDY")
     if name is None:
         _list_features()
@@ -565,7 +565,7 @@ def _plot_window(
     from limbeck.report.signals import refuse_to_replace, write_figure
     from limbeck.study.preview import draw_preview
 
-    if length is not None and length <= 0:
+    if length is not None and not length > 0:
         raise typer.BadParameter(f"--length must be above 0 seconds; found {length:g}")
     path = out or Path(f"{study.stem}-window.png")
     refuse_to_replace(path)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import matplotlib.image
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -113,6 +114,19 @@ def test_what_is_drawn_is_the_recording_and_what_the_steps_of_recording_and_wind
 def test_without_steps_a_signal_is_drawn_once():
     (only,) = panels(drawn({"temp": []}))
     assert len(only.lines) == 1
+
+
+@pytest.mark.parametrize(
+    ("length", "said"),
+    [
+        (0.0, "above 0; found 0"),
+        (np.nan, "above 0; found nan"),
+        (1.5, r"less than two samples of temp at 1 Hz; choose a length of 2 s at least"),
+    ],
+)
+def test_a_window_of_less_than_two_samples_is_refused(length: float, said: str):
+    with pytest.raises(DataError, match=said):
+        drawn({"eda": [], "temp": [{"resample": 1}]}, length=length)
 
 
 def test_the_heading_tells_subject_time_and_events():
@@ -244,6 +258,12 @@ def test_no_text_lies_over_another():
     ]
     assert len(visible) > 100
     assert not overlapping
+
+
+def test_the_heading_keeps_off_the_edge(tmp_path: Path):
+    picture = mpl.image.imread(signals.write_figure(drawn({"temp": []}), tmp_path / "a.png"))
+    inked = np.flatnonzero((picture != picture[0, 0]).any(axis=(1, 2)))
+    assert 0.1 * 160 < inked[0] < 0.25 * 160
 
 
 def test_steps_are_told_with_what_differs_from_the_defaults():

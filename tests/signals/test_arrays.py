@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from limbeck.errors import DataError
-from limbeck.signals.arrays import as_signal, is_flat
+from limbeck.signals.arrays import above_zero, as_signal, is_flat, is_number, is_whole
 
 
 def test_floating_samples_are_passed_as_they_are():
@@ -34,7 +34,7 @@ def test_large_samples_are_finite_and_infinite_ones_are_found_in_any_layout(ever
     assert found.sum() == 1
 
 
-@pytest.mark.parametrize("rate", [0, -1, np.nan, np.inf, "64", None])
+@pytest.mark.parametrize("rate", [0, -1, np.nan, np.inf, "64", None, True])
 def test_what_is_no_rate_is_refused(rate):
     with pytest.raises(DataError, match="sampling rate must be a number of Hz above 0"):
         as_signal(np.zeros(4), rate)
@@ -62,3 +62,14 @@ def test_a_row_whose_halves_begin_alike_is_not_flat():
 def test_flat_is_flat_up_to_rounding():
     rows = np.array([[0.1 + 0.2, 0.3, 0.3], [0.3, 0.3, 0.3001], [np.nan, 1, 1], [0, 0, 0]])
     np.testing.assert_array_equal(is_flat(rows), [True, False, False, True])
+
+
+def test_numbers_are_finite_and_no_truth_values():
+    for number in (1, -2.5, np.float32(3), np.int16(4)):
+        assert is_number(number)
+    for other in (np.nan, np.inf, True, np.bool_(True), "4", None, 1j, [1]):
+        assert not is_number(other)
+        assert list(above_zero("span", other, " s")) == [f"span must be a number above 0 s, found {other!r}"]
+    assert list(above_zero("span", 0.5, " s")) == []
+    assert len(list(above_zero("span", 0, " s"))) == 1
+    assert [is_whole(value) for value in (3, np.uint8(3), 3.0, True, "3")] == [True, True, False, False, False]

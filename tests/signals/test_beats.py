@@ -7,7 +7,7 @@ import pytest
 from limbeck.datasets import load
 from limbeck.errors import DataError
 from limbeck.signals import clean_heart, find_beats, normal_intervals, resample
-from limbeck.signals.beats import _pulse_peaks, cleaned_rows, pulse_waves, r_peaks
+from limbeck.signals.beats import _pulse_peaks, beats_and_likeness, cleaned_rows, pulse_waves, r_peaks
 
 RATES = [64, 128, 256, 512, 1000, 2000]
 
@@ -60,6 +60,28 @@ def test_slow_ecg_is_interpolated_and_its_beats_found(rate, per_minute):
     assert np.nanmedian(np.diff(found)) == pytest.approx(np.nanmedian(np.diff(expected)), rel=0.02)
 
 
+@pytest.mark.parametrize("rate", [20, 25, 32, 40, 50])
+@pytest.mark.parametrize("per_minute", [50, 110, 160, 180])
+def test_slow_bvp_is_interpolated_and_its_beats_found(rate, per_minute, rng):
+    at = np.arange(0.4, 40, 60 / per_minute)
+    time = np.arange(40 * rate) / rate
+    bvp = np.exp(-0.5 * ((time[:, np.newaxis] - at) / 0.09) ** 2).sum(axis=1) + rng.normal(0, 0.005, 40 * rate)
+    found = find_beats(bvp, rate, "bvp")
+    assert np.median(np.diff(found)) == pytest.approx(60 / per_minute, rel=0.01)
+    assert len(found) >= 0.95 * len(at)
+
+
+@pytest.mark.parametrize("modality", ["ecg", "bvp"])
+def test_waves_of_a_heart_are_alike_and_those_of_noise_are_not(modality, rng):
+    x = np.concatenate([simulated(128, modality), rng.normal(size=(20, 15 * 128))])
+    beats, likeness = beats_and_likeness(x, 128, modality)
+    np.testing.assert_array_equal(beats, find_beats(x, 128, modality))
+    assert likeness[:3].min() > 0.6
+    assert np.nanmax(likeness[3:]) < 0.5
+    np.testing.assert_allclose(beats_and_likeness(7 * x + 3, 128, modality)[1], likeness, atol=1e-9)
+    assert np.isnan(beats_and_likeness(np.zeros(500), 128, modality)[1])
+
+
 @pytest.mark.parametrize("rate", [64, 128, 512])
 def test_ecg_upside_down_has_the_same_beats(rate):
     ecg = simulated(rate, "ecg")
@@ -72,7 +94,7 @@ def test_feet_are_where_waves_begin_to_rise_and_before_their_peaks():
     since = time[:, np.newaxis] - starts
     # a steep rise of 0.2 s, then a slow fall
     waves = np.where(since < 0.2, np.clip(since / 0.2, 0, 1), np.exp(-(since - 0.2) / 0.25)).sum(axis=1)
-    ((cleaned, usable, rate),) = cleaned_rows(waves[np.newaxis], 128.0, "bvp")
+    ((cleaned, _, usable, rate),) = cleaned_rows(waves[np.newaxis], 128.0, "bvp")
     row, foot, peak, height = pulse_waves(cleaned, rate)
     assert usable.all()
     assert (row == 0).all()
@@ -110,6 +132,9 @@ def test_other_modalities_and_rates_are_refused():
         find_beats(np.zeros(100), 64.0, "eda")
     with pytest.raises(DataError, match="at least 20 Hz; found 4 Hz"):
         clean_heart(np.zeros(100), 4.0)
+    for rate in (float("nan"), None, 0):
+        with pytest.raises(DataError, match="sampling rate must be a number"):
+            clean_heart(np.zeros(100), rate)
     with pytest.raises(DataError, match="At least 64 samples"):
         clean_heart(np.zeros(63), 64.0)
 

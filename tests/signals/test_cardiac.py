@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from limbeck.errors import DataError, StudyError
-from limbeck.signals import clean_heart, ecg_waves, find_beats, heart, parse_signals, pulse
+from limbeck.signals import ecg_waves, find_beats, heart, highpass, parse_signals, pulse
 from limbeck.signals.variability import VARIABILITY
 
 ALL = tuple(VARIABILITY)
@@ -267,11 +267,81 @@ def test_waves_of_simulated_ecg_are_where_neurokit_finds_them(rate, beats_per_mi
     found = ecg_waves(ecg, rate, kinds)[::4]
     cleaned = nk.ecg_clean(ecg, sampling_rate=rate)
     peaks = nk.ecg_findpeaks(cleaned, sampling_rate=rate)["ECG_R_Peaks"]
-    _, waves = nk.ecg_delineate(cleaned, peaks, sampling_rate=rate, method="peak")
-    p, q, s, t = (np.asarray(waves[f"ECG_{wave}_Peaks"], dtype=float) for wave in "PQST")
+    smooth, sharp = (
+        nk.ecg_delineate(each, peaks, sampling_rate=rate, method="peak")[1]
+        for each in (cleaned, highpass(ecg, rate, 0.5, order=5))
+    )
+    p, t = (np.asarray(smooth[f"ECG_{wave}_Peaks"], dtype=float) for wave in "PT")
+    q, s = (np.asarray(sharp[f"ECG_{wave}_Peaks"], dtype=float) for wave in "QS")  # smoothing moves them outwards
     expected = [1000 * np.nanmedian(each) / rate for each in (peaks - p, s - q, t - q, t - peaks, t - s)]
     np.testing.assert_allclose(found, expected, atol=5 + 500 / rate)
     np.testing.assert_allclose(ecg_waves(-ecg, rate, kinds)[::4], found)
+
+
+def made_ecg(
+    rate: float, per_minute: float = 75, *, p: float = 0.12, t: float = 0.3, t_after: float = 0.28, noise: float = 0.003
+) -> np.ndarray:
+    """ECG of 30 s with P, Q, R, S and T where and as high as they are put: R is 1, Q and S are 60 ms apart."""
+    rng = np.random.default_rng(1)
+    time, period = np.arange(30 * rate) / rate, 60 / per_minute
+    beats = 0.35 + np.cumsum(period * rng.normal(1, 0.02, int(30 / period) + 2))
+    shrink = min(1.0, period / 0.8)
+    bumps = [(-0.16 * shrink**0.5, p, 0.02), (-0.03, -0.15, 0.008), (0.0, 1.0, 0.006), (0.03, -0.2, 0.008)]
+    since = time[:, np.newaxis] - beats
+    waves = sum(
+        size * np.exp(-0.5 * ((since - at) / sd) ** 2) for at, size, sd in [*bumps, (t_after, t, 0.04 * shrink)]
+    )
+    return waves.sum(axis=1) + rng.normal(0, noise, time.size)
+
+
+@pytest.mark.parametrize("rate", [128, 256, 512])
+@pytest.mark.parametrize("noise", [0.003, 0.03])
+def test_waves_that_are_not_there_are_nan(rate, noise):
+    rt_mean, rt_sd = ecg_waves(made_ecg(rate, noise=noise), rate, ("rt",))[:2]
+    assert rt_mean == pytest.approx(280, abs=2)
+    assert rt_sd < 10
+    assert np.isnan(ecg_waves(made_ecg(rate, t=0, noise=noise), rate, ("rt", "qt", "st"))).all()
+    assert np.isnan(ecg_waves(made_ecg(rate, p=0, noise=noise), rate, ("pr",))).all()
+    assert ecg_waves(made_ecg(rate, p=0, noise=noise), rate, ("rt",))[0] == pytest.approx(280, abs=2)
+
+
+@pytest.mark.parametrize("rate", [128, 256, 512])
+@pytest.mark.parametrize("size", [-0.3, -0.1])
+def test_an_inverted_t_wave_is_found(rate, size):
+    mean, sd = ecg_waves(made_ecg(rate, t=size), rate, ("rt",))[:2]
+    assert mean == pytest.approx(280, abs=2)
+    assert sd < 4
+
+
+@pytest.mark.parametrize("rate", [128, 256, 512])
+@pytest.mark.parametrize(("per_minute", "t_after"), [(160, 0.171), (120, 0.22), (45, 0.32)])
+def test_the_next_beat_s_p_wave_is_no_t_wave(rate, per_minute, t_after):
+    mean, sd = ecg_waves(made_ecg(rate, per_minute, t_after=t_after), rate, ("rt",))[:2]
+    assert mean == pytest.approx(1000 * t_after, abs=2)
+    assert sd < 2
+    assert np.isnan(ecg_waves(made_ecg(rate, per_minute, t=0), rate, ("rt",))).all()
+
+
+def test_a_t_wave_that_the_window_cuts_off_is_not_counted():
+    rate = 256
+    ecg = made_ecg(rate)
+    peaks = np.rint(rate * find_beats(ecg, rate)).astype(int)
+    for after in (0.15, 0.25, 0.3, 0.35):  # the last beat's T is at 0.28 s, and sought until 0.4 s
+        window = ecg[: peaks[20] + int(after * rate)]
+        mean, _, spread, _ = ecg_waves(window, rate, ("rt",))
+        assert mean == pytest.approx(280, abs=2)
+        assert spread < 10
+
+
+@pytest.mark.parametrize("rate", [100, 125, 149, 150, 256, 1000])
+def test_the_height_of_r_and_the_width_from_q_to_s_are_the_same_at_every_rate(rate):
+    ecg = made_ecg(rate, p=0, t=0, noise=0)
+    amplitude, amplitude_sd, *_ = ecg_waves(ecg, rate, ("r_amplitude",))
+    # between samples 10 ms apart, a parabola misses a tenth of so narrow a top
+    assert amplitude == pytest.approx(0.99, abs=0.1 if rate == 100 else 0.04)
+    assert amplitude_sd < 0.1
+    assert ecg_waves(-ecg, rate, ("r_amplitude",))[0] == pytest.approx(amplitude)
+    assert ecg_waves(ecg, rate, ("qs",))[0] == pytest.approx(60, abs=1.5)
 
 
 def test_statistics_of_waves_are_those_of_the_beats():
@@ -279,7 +349,7 @@ def test_statistics_of_waves_are_those_of_the_beats():
     growing = ecg * np.linspace(1, 2, ecg.size)
     mean, sd, spread, change = ecg_waves(growing, 500, ("r_amplitude",))
     peaks = np.rint(500 * find_beats(growing, 500)).astype(int)
-    heights = clean_heart(growing, 500)[peaks]
+    heights = highpass(growing, 500, 0.5, order=5)[peaks[:, np.newaxis] + np.arange(-5, 6)].max(axis=1)
     assert mean == pytest.approx(heights.mean(), rel=0.1)
     assert sd == pytest.approx(heights.std(ddof=1), rel=0.1)
     assert spread == pytest.approx(np.ptp(heights), rel=0.1)
@@ -287,6 +357,36 @@ def test_statistics_of_waves_are_those_of_the_beats():
     single = ecg_waves(ecg[:1000][250:950], 500, ("r_amplitude",))
     assert np.isfinite(single[0])
     assert np.isnan(single[1:]).all() or len(find_beats(ecg[250:950], 500)) > 1
+
+
+@pytest.mark.parametrize("shape", [(0, 640), (3, 0, 640), (0, 2, 640)])
+def test_no_windows_give_no_values(shape):
+    x = np.empty(shape)
+    assert heart(x, 64).shape == (*shape[:-1], 4)
+    assert heart(x, 64, ALL, correct=True).shape == (*shape[:-1], len(ALL))
+    assert pulse(x, 64).shape == (*shape[:-1], 4)
+    assert ecg_waves(x, 128).shape == (*shape[:-1], 20)
+    assert find_beats(x, 64).shape == (*shape[:-1], 0)
+
+
+@pytest.mark.parametrize(("modality", "rate"), [("bvp", 64), ("ecg", 250)])
+@pytest.mark.parametrize(("seconds", "most"), [(5, 0.12), (10, 0.05), (60, 0)])
+def test_noise_has_no_heart_rate(modality, rate, seconds, most, rng):
+    x = rng.normal(size=(100, seconds * rate))
+    for noise, share in ((x, most / 4), (np.cumsum(x, axis=-1), most)):  # white, and drifting as a moving sensor does
+        values = heart(noise, rate, ("hr", "sdnn", "rmssd", "valid"), modality=modality)
+        assert values[:, 3].mean() <= share
+        np.testing.assert_array_equal(np.isfinite(values[:, 0]), values[:, 3] == 1)
+        assert np.isnan(values[values[:, 3] == 0][:, :3]).all()
+
+
+@pytest.mark.parametrize("rate", [20, 25, 32, 50])
+@pytest.mark.parametrize("per_minute", [50, 160, 180])
+def test_heart_rate_of_bvp_is_right_at_low_rates(rate, per_minute, rng):
+    wave = pulses(np.arange(0.4, 60, 60 / per_minute), rate, 60) + rng.normal(0, 0.005, 60 * rate)
+    hr, valid = heart(wave, rate, ("hr", "valid"), modality="bvp")
+    assert hr == pytest.approx(per_minute, rel=0.005)
+    assert valid == 1
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.int64])

@@ -62,6 +62,16 @@ def test_cvxeda_is_solved_at_the_lower_rate_and_brought_back():
     np.testing.assert_allclose(at_eight, decompose(resample(x, 64, 8), 8, "cvxeda")[1], atol=1e-9)
 
 
+@pytest.mark.parametrize(("method", "kept"), [("highpass", 0.48), ("median", 0.142), ("cvxeda", 0.50)])
+def test_a_response_keeps_as_much_of_its_height_as_is_said(method, kept):
+    times = np.arange(60 * 16) / 16
+    since = np.maximum(times[:, np.newaxis] - [10, 25, 42], 0)
+    response = np.exp(-since / 2) - np.exp(-since / 0.7)
+    responses = decompose(2 + (0.5 * response / response[:, 0].max()).sum(axis=-1), 16, method)[1]
+    amplitude = responses[400:500].max() - responses[390:400].min()
+    assert amplitude == pytest.approx(kept, abs=0.01)
+
+
 @pytest.mark.parametrize("method", DECOMPOSITIONS)
 @given(scale=st.floats(0.01, 100), shift=st.floats(-100, 100), split=st.integers(1, 4), seed=st.integers(0, 1000))
 @settings(max_examples=10, deadline=None)
@@ -116,8 +126,12 @@ def test_steps_are_the_parts_and_refuse_what_cannot_be():
         parse_steps(["tonic"], modality="ecg")
     with pytest.raises(DataError, match="no causal form"):
         decompose(x, 4, "cvxeda", causal=True)
-    with pytest.raises(DataError, match="at least 2 Hz"):
-        decompose(x, 4, "cvxeda", decimate_to=1)
+    for wrong in (1, np.nan, np.inf, "8", None):
+        with pytest.raises(DataError, match=r"number of at least 2 Hz, .* found"):
+            decompose(x, 4, "cvxeda", decimate_to=wrong)
+    for wrong in (["highpass"], None, 3):
+        with pytest.raises(DataError, match="no method"):
+            phasic(x, 4, wrong)
     with pytest.raises(DataError, match="At least 10 samples"):
         decompose(x[:9], 4)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from limbeck.errors import DataError, StudyError
 from limbeck.signals import PAIN_EDA, decompose, eda, eda_clean, find_scrs, parse_steps
-from limbeck.signals.electrodermal import _KINDS
+from limbeck.signals.electrodermal import _KINDS, _RESPONSES
 
 ALL = tuple(_KINDS)
 
@@ -126,8 +126,18 @@ def test_short_windows_give_what_they_hold_and_never_an_exception(rate, seconds,
     if rate * seconds < 10:
         assert np.isnan(values).all()
     else:
-        always = [ALL.index(kind) for kind in ("tonic_mean", "phasic_sd", "scr_count", "amplitude_sum")]
-        assert np.isfinite(values[:, always]).all()
+        parts = [ALL.index(kind) for kind in ("tonic_mean", "phasic_sd", "scaled_sd")]
+        assert np.isfinite(values[:, parts]).all()
+        responses = [ALL.index(kind) for kind in ("scr_count", "scr_rate", "amplitude_sum")]
+        assert (np.isfinite if rate >= 4 else np.isnan)(values[:, responses]).all()
+
+
+@pytest.mark.parametrize("rate", [1, 2, 3.9])
+def test_below_4_hz_nothing_is_said_of_responses(rate):
+    x = 2 + np.sin(np.arange(int(60 * rate)) / rate)
+    values = named(x, rate)
+    assert {kind for kind in ALL if np.isnan(values[kind])} == set(_RESPONSES)
+    assert np.isfinite(eda(x, rate, ("tonic_mean", "scaled_sd"))).all()
 
 
 def test_without_a_response_counts_and_sums_are_zero_and_means_are_missing():
@@ -189,8 +199,19 @@ def test_it_is_written_in_a_study_and_mistakes_are_told():
         parse_steps([{"features": [{"eda": {"kinds": ["scr_cont"]}}]}], modality="eda")
     with pytest.raises(StudyError, match="no method 'fft'"):
         parse_steps([{"features": [{"eda": {"method": "fft"}}]}], modality="eda")
-    with pytest.raises(DataError, match="relative between 0 and 1"):
+    with pytest.raises(DataError, match="Relative must be a number between 0 and 1, found 2"):
         eda(np.zeros(40), 4, relative=2)
+    for wrong in ("a", np.inf, np.nan, None, -1):
+        with pytest.raises(DataError, match="Minimum must be a number of at least 0, found"):
+            eda(np.zeros(40), 4, minimum=wrong)
+    with pytest.raises(DataError, match=r"number of at least 2 Hz, .* found nan"):
+        eda(np.zeros(40), 4, method="cvxeda", decimate_to=np.nan)
+    for wrong in ("3", None, np.nan, 0):
+        with pytest.raises(DataError, match="Cutoff must be a number above 0 Hz, found"):
+            eda_clean(np.zeros(40), 4, wrong)
+    for wrong in (1.5, 0, "4"):
+        with pytest.raises(DataError, match="Order must be a whole number above 0, found"):
+            eda_clean(np.zeros(40), 4, order=wrong)
 
 
 def test_a_minute_at_512_hz_takes_milliseconds(rng):

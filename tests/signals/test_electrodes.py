@@ -1,5 +1,6 @@
 """Blinks go and the rest stays; broken electrodes are found, and rebuilt as MNE rebuilds them."""
 
+import tracemalloc
 import warnings
 
 import mne
@@ -9,7 +10,7 @@ from scipy import signal
 
 from limbeck.errors import DataError, StudyError
 from limbeck.recording import Signal
-from limbeck.signals import bad_electrodes, highpass, ica, interpolate_electrodes, parse_steps
+from limbeck.signals import bad_electrodes, electrodes, highpass, ica, interpolate_electrodes, parse_steps
 from limbeck.signals.electrodes import _fit_ica, _montage
 
 NAMES = "Fp1 Fp2 F7 F3 Fz F4 F8 T3 C3 Cz C4 T4 T5 P3 Pz P4 T6 O1 O2".split()  # noqa: SIM905
@@ -197,6 +198,68 @@ def test_broken_electrodes_are_found_and_rebuilt(mixture, rng):
     rebuilt = interpolate_electrodes(broken, RATE, channels=CHANNELS)
     np.testing.assert_allclose(rebuilt, of_mne(np.nan_to_num(broken), ["F3", "C3", "Pz", "O1"]), atol=1e-4)
     np.testing.assert_array_equal(interpolate_electrodes(x, RATE, channels=CHANNELS), x)
+
+
+def test_of_few_electrodes_none_stands_out_and_only_flat_and_missing_ones_are_broken(mixture):
+    x = mixture[0][:3] * [[1], [1000], [1]]
+    assert bad_electrodes(x, RATE, channels=CHANNELS[:3]) == ()
+    assert bad_electrodes(x[:2], RATE, channels=CHANNELS[:2]) == ()
+    x[2] = 5.0
+    assert bad_electrodes(x, RATE, channels=CHANNELS[:3]) == ("F7",)
+
+
+def test_a_majority_is_taken_for_sound_and_without_one_nothing_is_named(rng):
+    x = rng.normal(size=(10, 2560)) + rng.normal(size=2560)
+    for loud, expected in ((4, CHANNELS[:4]), (6, CHANNELS[6:10])):
+        scaled = x * np.where(np.arange(10) < loud, 1000, 1)[:, np.newaxis]
+        assert bad_electrodes(scaled, RATE, channels=CHANNELS[:10]) == expected
+    scaled = x * np.where(np.arange(10) < 5, 1000, 1)[:, np.newaxis]
+    with pytest.raises(DataError, match=r"5 of 10 electrodes stand out from the rest \(F4, .* Name the broken ones"):
+        bad_electrodes(scaled, RATE, channels=CHANNELS[:10])
+    with pytest.raises(DataError, match="5 of 10 electrodes stand out"):
+        interpolate_electrodes(scaled, RATE, channels=CHANNELS[:10])
+
+
+@pytest.mark.parametrize("rate", [0, np.nan, "128"])
+def test_broken_electrodes_need_a_rate(mixture, rate):
+    with pytest.raises(DataError, match="sampling rate must be a number of Hz above 0"):
+        bad_electrodes(mixture[0], rate, channels=CHANNELS)
+
+
+def peak_beside(x, apply):
+    """Bytes that are taken beside the input, per byte of it."""
+    tracemalloc.start()
+    apply(x)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak / x.nbytes
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_long_recordings_take_no_more_than_three_times_their_memory(dtype, mixture, monkeypatch):
+    x = np.tile(mixture[1].astype(dtype), 60)
+    x[3] = 7.0
+    x[5, 3000:3040] = np.nan
+    interpolate_electrodes(x[:, :2560], RATE, channels=CHANNELS)  # what is imported is not counted
+    assert peak_beside(x, lambda x: interpolate_electrodes(x, RATE, channels=CHANNELS)) < 2
+    # what the fit takes does not grow with the recording
+    monkeypatch.setattr(electrodes, "_fit_ica", lambda x, *_: (np.eye(len(x)), np.eye(len(x))))
+    assert peak_beside(x, lambda x: ica(x, RATE, eog=["Fp1"], channels=CHANNELS)) < 3
+
+
+@pytest.mark.parametrize(
+    ("options", "mistake"),
+    [
+        ({"seed": -1}, "Seed must be a whole number from 0"),
+        ({"seed": 1.5}, "Seed must be a whole number from 0"),
+        ({"threshold": "a"}, "Threshold must lie between 0 and 1, found 'a'"),
+        ({"threshold": np.nan}, "Threshold must lie between 0 and 1, found nan"),
+        ({"n_components": 0.9}, "n_components must be a whole number above 1"),
+    ],
+)
+def test_mistakes_from_python_are_named(mixture, options, mistake):
+    with pytest.raises(DataError, match=f"(?i){mistake}"):
+        ica(mixture[0], RATE, channels=CHANNELS, **options)
 
 
 def test_a_rebuilt_electrode_depends_on_its_own_time_alone(mixture, rng):

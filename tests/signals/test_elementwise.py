@@ -1,5 +1,7 @@
 """Clip, log, magnitude and demean."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -44,3 +46,29 @@ def test_infinite_samples_are_missing_and_what_is_no_signal_is_refused():
         clip(np.array(["a"]), 4, 0, 1)
     with pytest.raises(DataError, match="channel, time"):
         magnitude(np.ones(4), 4)
+
+
+@pytest.mark.parametrize(("low", "high"), [(1, 0), (0, 0), (np.nan, 1), (0, np.nan), ("0", 1), (None, 1)])
+def test_limits_that_are_none_are_refused(low, high):
+    with pytest.raises(DataError, match="Low must be below high"):
+        clip(np.zeros(4), 4, low, high)
+
+
+def test_a_limit_may_be_open_and_does_not_change_the_type():
+    x = np.float32([-3, 3])
+    limited = clip(x, 4, np.float64(0), np.inf)
+    assert limited.dtype == np.float32
+    np.testing.assert_array_equal(limited, [0, 3])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_array_equal(clip(x, 4, -1e300, 1e300), x)
+
+
+@pytest.mark.parametrize("floor", [0, -1, np.nan, np.inf, "1", None])
+def test_a_floor_that_has_no_logarithm_is_refused(floor):
+    with pytest.raises(DataError, match="Floor must be a number above 0"):
+        log(np.zeros(4), 4, floor)
+
+
+def test_a_floor_below_single_precision_gives_numbers():
+    assert np.isfinite(log(np.zeros(4, dtype=np.float32), 4, 1e-60)).all()

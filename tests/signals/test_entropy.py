@@ -149,3 +149,9 @@ def test_a_study_names_it_de_and_hears_its_mistakes():
     assert step.kind.columns(**step.parameters) == tuple(resolve_bands("fear"))
     with pytest.raises(StudyError, match="no unit 'bit'"):
         parse_steps([{"features": [{"de": {"unit": "bit"}}]}], modality="eeg")
+
+
+@pytest.mark.parametrize("order", [0, -1, 2.5, "4", 101])
+def test_an_order_that_is_none_is_refused(order, rng):
+    with pytest.raises(DataError, match="Order must be a whole number from 1 to 100"):
+        differential_entropy(rng.normal(size=(2, 512)), 128, form="variance", order=order)

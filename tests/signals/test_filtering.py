@@ -265,5 +265,59 @@ def test_mistakes_in_a_study_are_named():
         parse_steps([{"bandstop": [52, 48]}], modality="ecg")
     with pytest.raises(DataError, match=r"There is no method 'firr'. Did you mean 'fir'"):
         lowpass(np.zeros(100), RATE, 10, method="firr")
-    with pytest.raises(DataError, match="the lower one first; found 52 and 48 Hz"):
+    with pytest.raises(DataError, match="0 < low < high, found low 52 and high 48 Hz"):
         bandstop(np.zeros(100), RATE, 52, 48)
+
+
+@pytest.mark.parametrize("method", ["iir", "fir"])
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -1, 0, "4", None, True])
+def test_cut_offs_orders_and_qualities_that_are_none_are_refused_from_python(method, wrong):
+    x = np.zeros(1000)
+    for call in (
+        lambda: bandpass(x, RATE, wrong, 30, method=method),
+        lambda: bandstop(x, RATE, 4, wrong, method=method),
+        lambda: lowpass(x, RATE, wrong, method=method),
+        lambda: highpass(x, RATE, wrong, method=method),
+        lambda: notch(x, RATE, wrong, method=method),
+        lambda: notch(x, RATE, 50, quality=wrong, method=method),
+        lambda: bandpass(x, RATE, 4, 30, order=wrong, method=method),
+        lambda: lowpass(x, RATE, 4, order=wrong, method=method),
+    ):
+        with pytest.raises(DataError, match="found"):
+            call()
+
+
+@pytest.mark.parametrize("order", [2.5, 101, -1])
+def test_an_order_is_a_whole_number_up_to_a_hundred(order):
+    with pytest.raises(DataError, match=f"Order must be a whole number from 1 to 100, found {order}"):
+        highpass(np.zeros(1000), RATE, 1, order=order)
+
+
+@pytest.mark.parametrize(("frequency", "quality"), [(50, 0.1), (50, -5), (50, 0.6), (60, 0.9), (50, 1e16)])
+def test_a_notch_that_would_not_be_stable_is_refused(frequency, quality):
+    with pytest.raises(DataError, match=r"[Qq]uality"):
+        notch(np.zeros(1000), RATE, frequency, quality=quality)
+
+
+def test_the_widest_notches_that_are_stable_do_not_grow(rng):
+    x = rng.normal(size=5000)
+    assert np.abs(notch(x, RATE, 50, quality=0.8)).max() < np.abs(x).max() * 2
+
+
+def test_cut_offs_that_double_precision_cannot_hold_are_refused(rng):
+    x = rng.normal(size=2000)
+    for call in (
+        lambda: highpass(x, 1000, 1e-6),
+        lambda: highpass(x, 1000, 1e-5, causal=True),
+        lambda: bandpass(x, 1000, 1e-6, 30),
+        lambda: lowpass(x, 1000, 499.999999),
+    ):
+        with pytest.raises(DataError, match="double precision cannot hold a filter"):
+            call()
+    with pytest.raises(DataError, match="more than 10,000,000 taps"):
+        highpass(x, 1000, 1e-6, method="fir", causal=True)
+    # what is not refused is right: the gain at the cut-off is that of a Butterworth filter
+    for cutoff in (4e-5, 1e-3):
+        sections = signal.butter(4, cutoff, "highpass", fs=1000, output="sos")
+        assert np.abs(signal.sosfreqz(sections, [cutoff], fs=1000)[1]) == pytest.approx(np.sqrt(0.5), rel=0.01)
+        np.testing.assert_allclose(highpass(x, 1000, cutoff), signal.sosfiltfilt(sections, x), rtol=0, atol=0.2)

@@ -160,7 +160,20 @@ def test_other_than_three_axes_are_refused(rng):
     pipeline = parse_steps([{"features": ["motion"]}], modality="acc")
     with pytest.raises(DataError, match=r"signals.acc, motion: .* found 1 channels"):
         pipeline.on_windows(worn(rng, 2)[:, :1], 32, ("magnitude",))
-    with pytest.raises(StudyError, match="still must be above 0 g"):
+    with pytest.raises(StudyError, match="still must be a number above 0 g"):
         parse_steps([{"features": [{"motion": {"still": 0}}]}], modality="acc")
+    for wrong in ("a", np.nan, np.inf, None, True):
+        with pytest.raises(DataError, match="Still must be a number above 0 g"):
+            motion(worn(rng), 32, still=wrong)
     with pytest.raises(DataError, match="At least 4 samples"):
         motion(worn(rng)[:, :3], 32)
+
+
+def test_a_slow_turn_of_the_wrist_is_not_the_dominant_movement(rng):
+    rate = 32
+    seconds = np.arange(60 * rate) / rate
+    turning = 0.8 * np.sin(2 * np.pi * seconds / 60)
+    tremor = 0.05 * np.sin(2 * np.pi * 4 * seconds)
+    x = np.stack([turning, tremor, np.sqrt(1 - turning**2)]) + 0.002 * rng.normal(size=(3, len(seconds)))
+    assert motion(x, rate, ["dominant_frequency"])[0] == pytest.approx(4)
+    assert np.isnan(motion(x[:, ::64], 0.5, ["dominant_frequency"])[0])  # 0.25 Hz is all that it can hold

@@ -149,7 +149,7 @@ def test_a_wrong_question_is_refused_in_words(rng):
 
 @pytest.mark.parametrize("method", ["rms", "mean_abs"])
 @pytest.mark.parametrize("causal", [False, True])
-@pytest.mark.parametrize(("samples", "window"), [(300, 0.1), (301, 0.25), (40, 0.5), (64, 0.125)])
+@pytest.mark.parametrize(("samples", "window"), [(300, 0.1), (301, 0.25), (40, 0.25), (40, 0.3125), (64, 0.125)])
 def test_the_envelope_averages_the_window_that_there_is(method, causal, samples, window, rng):
     x = rng.normal(size=(3, samples))
     x[1, 10:14] = np.nan
@@ -187,10 +187,21 @@ def test_the_envelope_keeps_shape_and_precision(rng):
     np.testing.assert_allclose(followed, envelope(x.astype(float), 512), rtol=1e-6)
 
 
+@pytest.mark.parametrize("window", [10.1, 1000, 1e6, 1e307])
+def test_a_window_longer_than_the_signal_is_refused_before_it_takes_memory(window):
+    x = np.ones((4, 5120))
+    with pytest.raises(DataError, match=r"window of .* s is longer than the signal of 10 s"):
+        envelope(x, 512, window)
+    np.testing.assert_allclose(envelope(x, 512, 10), 1)
+
+
 def test_a_window_without_samples_is_refused():
     with pytest.raises(DataError, match=r"found 0.1 s at 4 Hz. Use a window of 0.5 s or more"):
         envelope(np.zeros(100), 4)
-    with pytest.raises(DataError, match="Window must be above 0 s"):
-        envelope(np.zeros(100), 512, -1)
+    for wrong in (-1, 0, "1", np.nan, np.inf, None):
+        with pytest.raises(DataError, match="Window must be a number above 0 s, found"):
+            envelope(np.zeros(100), 512, wrong)
+        with pytest.raises(DataError, match="Window must be a number above 0 s, found"):
+            emg(np.zeros(100), 512, window=wrong)
     with pytest.raises(DataError, match="'rms'"):
         envelope(np.zeros(100), 512, method="rns")

@@ -46,6 +46,26 @@ def test_blinks_and_saccades_are_found_as_they_were_put(rate, rng):
     assert values["saccade_amplitude"] == pytest.approx(np.mean([abs(size) for _, size in SACCADES]), rel=0.1)
 
 
+@pytest.mark.parametrize("rate", [50, 64, 99, 100, 128, 150, 199, 200, 250, 399, 512, 1000, 2000])
+def test_velocity_is_that_over_20_ms_at_every_rate(rate):
+    times = np.arange(int(30 * rate)) / rate
+    x = 0.5 * np.random.default_rng(0).normal(size=times.size)
+    for at in (5, 10, 16, 25):
+        x += 50 * np.tanh((times - at) / 0.016)
+    over_20_ms = 100 * (np.tanh(10 / 16) + np.tanh(20 / 16)) / 0.06  # 0.75 of the true peak of 3125
+    values = named(x, rate)
+    assert values["saccade_rate"] == 8
+    assert values["saccade_velocity"] == pytest.approx(over_20_ms, rel=0.1)
+    assert values["velocity_rms"] == pytest.approx(147, rel=0.05)
+
+
+@pytest.mark.parametrize(("milliseconds", "share"), [(70, 0.9), (35, 0.75), (18, 0.5)])
+def test_short_saccades_lose_as_much_of_their_peak_as_is_said(milliseconds, share):
+    times, constant = np.arange(3000) / 100, milliseconds / 2197  # tanh is at 10 and 90 % at +-1.0986
+    x = 0.5 * np.random.default_rng(0).normal(size=times.size) + 50 * np.tanh((times - 15) / constant)
+    assert named(x, 100)["saccade_velocity"] == pytest.approx(share * 50 / constant, rel=0.05)
+
+
 def test_a_gaze_that_stays_away_and_drift_are_no_blinks(rng):
     times = np.arange(30 * 128) / 128
     step = 300.0 * ((times > 5) & (times < 12)) + 2 * rng.normal(size=times.size)
@@ -115,5 +135,6 @@ def test_what_cannot_show_eyes_is_refused(rng):
         eog(np.zeros(320), 32)
     with pytest.raises(DataError, match="At least 64 samples"):
         eog(np.zeros(60), 128)
-    with pytest.raises(DataError, match="above 0 µV"):
-        eog(np.zeros(640), 128, blink=0)
+    for wrong in (0, "a", np.nan, np.inf, None):
+        with pytest.raises(DataError, match="Blink must be a number above 0 µV, found"):
+            eog(np.zeros(640), 128, blink=wrong)

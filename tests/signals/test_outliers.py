@@ -1,5 +1,9 @@
 """The Hampel filter agrees with its definition, and gaps are filled whole or not at all."""
 
+import time
+import tracemalloc
+import warnings
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -80,6 +84,56 @@ def test_scale_and_shift_go_through_and_rows_are_alone(scale, shift, causal, see
     np.testing.assert_array_equal(hampel(bad, 4, 2, causal=causal)[[0, 2]], cleaned[[0, 2]])
 
 
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize("share", [0.01, 0.3, 0.9])
+def test_where_one_stretch_of_a_row_ends_and_samples_are_missing_nothing_changes(causal, share, rng):
+    row = rng.laplace(size=20_000)  # more than are worked on at a time
+    row[rng.random(len(row)) < share] = np.nan
+    row[18_000:18_400] = np.nan
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cleaned = hampel(row, 10, 3.0, causal=causal)
+    for part in (slice(0, 400), slice(16_200, 16_600), slice(17_900, 18_500), slice(19_700, 20_000)):
+        around = row[max(0, part.start - 30) : part.stop + (0 if causal else 15)]
+        medians, outliers = naive_hampel(around, 15, 3.0, causal)
+        expected = np.where(outliers, medians, around)[part.start - max(0, part.start - 30) :][: part.stop - part.start]
+        np.testing.assert_array_equal(cleaned[part], expected)
+
+
+def test_a_window_longer_than_the_signal_holds_all_of_it(rng):
+    x = rng.standard_cauchy(size=90)
+    medians, outliers = naive_hampel(x, 90, 3.0, causal=False)
+    np.testing.assert_array_equal(hampel(x, 1, 1e12), np.where(outliers, medians, x))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("share", [0, 0.01])
+def test_the_hampel_filter_takes_little_more_memory_than_its_result(dtype, share, rng):
+    x = rng.normal(size=(2, 128 * 1800)).astype(dtype)
+    x[rng.random(x.shape) < share] = np.nan
+    hampel(x[:, :1000], 128)  # what is imported is not counted
+    tracemalloc.start()
+    hampel(x, 128)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2.2 * x.nbytes  # beside the input
+
+
+def test_scattered_missing_samples_cost_the_hampel_filter_little(rng):
+    x = rng.normal(size=(2, 60_000))
+    holed = np.where(rng.random(x.shape) < 0.01, np.nan, x)
+
+    def seconds(signal):
+        times = []
+        for _ in range(3):
+            begin = time.process_time()
+            hampel(signal, 512)
+            times.append(time.process_time() - begin)
+        return min(times)
+
+    assert seconds(holed) < 6 * seconds(x)  # sorting each window that has a gap takes more than 20 times as long
+
+
 def test_levels_and_rows_without_samples_stay_as_they_are():
     x = np.stack([np.full(50, 0.1), np.full(50, np.nan)])
     np.testing.assert_array_equal(hampel(x, 4), x)
@@ -129,10 +183,28 @@ def test_windows_and_gaps_shorter_than_the_samples_are_refused():
         interpolate(np.zeros(50), 4, 0.2)
 
 
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -1, 0, "4", None, True])
+def test_spans_and_thresholds_that_are_no_numbers_above_0_are_refused(wrong):
+    x = np.zeros(50)
+    for call in (
+        lambda: hampel(x, 4, wrong),
+        lambda: hampel(x, 4, threshold=wrong),
+        lambda: interpolate(x, 4, wrong),
+    ):
+        with pytest.raises(DataError, match="must be a number above 0"):
+            call()
+
+
+def test_numbers_of_numpy_are_numbers(rng):
+    x = rng.laplace(size=200)
+    np.testing.assert_array_equal(hampel(x, np.float32(10), np.float32(2.5), np.int64(3)), hampel(x, 10, 2.5, 3))
+    np.testing.assert_array_equal(interpolate(x, np.float32(10), np.int32(1)), interpolate(x, 10, 1))
+
+
 def test_mistakes_in_a_study_are_named():
     with pytest.raises(StudyError, match=r"no replacement 'medain'. Did you mean 'median'"):
         parse_steps([{"hampel": {"replace": "medain"}}], modality="eda")
-    with pytest.raises(StudyError, match="must be above 0, found -1 s and 3"):
+    with pytest.raises(StudyError, match="window must be a number above 0 s, found -1"):
         parse_steps([{"hampel": [-1, 3]}], modality="eda")
     with pytest.raises(StudyError, match="no method 'spline'"):
         parse_steps([{"interpolate": {"method": "spline"}}], modality="eda")

@@ -133,10 +133,10 @@ def test_values_of_the_wrong_type_are_told():
     assert "low must be a number, found 'one'" in mistakes("eeg", [{"bandpass": ["one", 40]}])
     assert "low must be a number, found nan" in mistakes("eeg", [{"bandpass": [float("nan"), 40]}])
     assert "causal must be true or false, found 1" in mistakes("eeg", [{"lowpass": {"cutoff": 4, "causal": 1}}])
-    assert "order must be a whole number above 0, found 2.5" in mistakes(
+    assert "order must be a whole number, 0 or more, found 2.5" in mistakes(
         "eeg", [{"lowpass": {"cutoff": 4, "order": 2.5}}]
     )
-    assert "factor must be a whole number above 0, found True" in mistakes("eeg", [{"decimate": True}])
+    assert "factor must be a whole number, 0 or more, found True" in mistakes("eeg", [{"decimate": True}])
     assert "3 arguments found, takes low, high" in mistakes("eeg", [{"bandpass": [1, 2, 3]}])
     assert "takes none without a name" in mistakes("acc", [{"magnitude": 3}])
     assert "There is no band set 'fera'" in mistakes("eeg", [{"features": [{"bandpower": "fera"}]}])

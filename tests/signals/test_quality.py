@@ -96,6 +96,42 @@ def test_rails_are_those_of_the_recording_not_of_the_window():
     np.testing.assert_array_equal(kind(values, "clipped"), 1)  # elsewhere the signal goes beyond 0.5
 
 
+@pytest.mark.parametrize("stray", [5.0, -5.0])
+@pytest.mark.parametrize("step", [1e-9, 1 / 64])
+def test_a_stray_sample_beyond_the_rails_does_not_hide_them(stray, step):
+    x = np.round(np.clip(clean("ecg"), -0.1, 0.4) / step) * step
+    without = quality(x, 512, "ecg")
+    assert kind(without, "clipped") < 0.97
+    x[100] = stray
+    assert kind(quality(x, 512, "ecg"), "clipped") == pytest.approx(kind(without, "clipped"), abs=0.002)
+
+
+@pytest.mark.parametrize("modality", ["ecg", "emg", "eeg", "eog", "resp"])
+@pytest.mark.parametrize("bits", [5, 6, 8])
+def test_the_values_of_a_coarse_converter_are_no_rails(modality, bits):
+    x = clean(modality, 120)
+    step = 2 * np.abs(x).max() / 2**bits
+    assert kind(quality(np.round(x / step) * step, RATES[modality], modality), "clipped") > 0.995
+
+
+def test_where_an_accelerometer_rests_is_no_rail(rng):
+    x = np.round((0.2 + 0.1 * rng.normal(size=60 * 32)) * 64) / 64
+    x[640:960] = np.round((-0.39 + 0.003 * rng.normal(size=320)) * 64) / 64
+    x[960:1200:60] = -1.0
+    assert kind(quality(x, 32, "acc"), "clipped") == 1
+
+
+def test_recordings_from_outside_are_not_clipped(shared_data):
+    from limbeck import datasets
+
+    for name, subject in (("eegmat", "Subject00"), ("stress-predict", "S08")):
+        corpus = datasets.load(name, shared_data / name)
+        source = next((source for source in corpus.sources if source.subject == subject), corpus.sources[0])
+        for modality, signal in source.read().signals.items():
+            clipped = kind(quality(signal.data, signal.rate, modality), "clipped")
+            assert (np.isnan(clipped) | (clipped > 0.999)).all(), modality
+
+
 def test_missing_is_the_share_of_samples_that_are_there(rng):
     x = rng.normal(size=(3, 1000))
     x[1, 100:350] = np.nan
@@ -142,6 +178,27 @@ def test_motion_of_eeg_is_the_seconds_that_swing_too_far(rng):
     steady, jolted = kind(quality(x + 3000, 256, "eeg"), "motion")  # an offset is no motion
     assert steady == 1
     assert 0.75 < jolted < 0.9  # a second on either side of the jolt
+
+
+@pytest.mark.parametrize("rate", [1, 2, 3, 5, 6, 10, 30, 128, 250, 255.9, 256])
+def test_a_second_is_a_second_at_any_rate(rate):
+    times = np.arange(round(90 * rate)) / rate
+    x = np.sin(2 * np.pi * times / 4.5)  # within a second it changes by 1.286 at most
+    below, above = kind(quality(np.stack([150 * x, 180 * x]), rate, "eeg"), "motion")
+    assert below == 1
+    assert above < 0.9
+    acceleration = np.stack([0.14 * x, np.zeros_like(x), np.ones_like(x)])  # 0.057 g in the steepest second
+    assert moving_share(0.5 * acceleration, rate, np.array([9.0]), 72.0) == 0
+    assert moving_share(2 * acceleration, rate, np.array([9.0]), 72.0) > 0.4
+
+
+@pytest.mark.parametrize("modality", MODALITIES)
+def test_a_second_of_less_than_two_samples_cannot_be_judged(modality, rng):
+    x = 30 + rng.normal(size=(2, 100))
+    values = quality(x, 0.4, modality, moving=moving_share(x, 0.4, np.array([0.0, 50.0]), 100.0))
+    for name in ("line", "peaks", *(["motion"] if modality not in ("eda", "temp") else [])):
+        assert np.isnan(kind(values, name)).all()
+    np.testing.assert_array_equal(kind(values, "missing"), 1)
 
 
 def test_motion_of_skin_conductance_follows_the_rules_of_kleckner():
@@ -204,6 +261,22 @@ def test_an_accelerometer_moves_when_it_is_shaken_or_turned_not_when_it_rests_ti
     assert 0 < moving_share(turned, rate, starts, 20.0)[1] < 0.15
     assert np.isnan(moving_share(resting, rate, np.array([55.0, -30.0]), 20.0)).all()
     assert 0.5 <= moving_share(shaken, rate, np.array([35.0]), 10.0)[0] < 0.6
+
+
+@pytest.mark.parametrize("missing", [np.nan, np.inf])
+def test_an_accelerometer_that_recorded_nothing_did_not_rest(missing, rng):
+    x = rng.normal(size=(3, 80 * 32))
+    assert np.isnan(moving_share(np.full((3, 1920), missing), 32, np.array([0.0]), 60.0)).all()
+    x[:, : 17 * 32 + 16] = missing
+    np.testing.assert_array_equal(moving_share(x, 32, np.array([0.0, 5.0, 18.0]), 1.0), [np.nan, np.nan, 1])
+    x[:, 40 * 32 : 44 * 32] = missing
+    # the share is that of the time that was recorded
+    np.testing.assert_array_equal(moving_share(x, 32, np.array([35.0, 39.0, 40.0]), 10.0), [1, 1, 1])
+    assert np.isnan(moving_share(x, 32, np.array([40.0]), 6.0)[0])
+    x[:, 44 * 32 :] = 0.5
+    assert moving_share(x, 32, np.array([36.0]), 12.0)[0] == pytest.approx(0.5, abs=0.07)
+    x[1, 50 * 32 :] = missing  # an axis alone tells nothing
+    assert np.isnan(moving_share(x, 32, np.array([60.0]), 10.0)[0])
 
 
 @pytest.mark.parametrize(("modality", "rate"), [("ecg", 128), ("ecg", 512), ("bvp", 32), ("bvp", 64), ("bvp", 256)])
@@ -305,6 +378,66 @@ def test_what_is_no_recording_is_refused(rng):
         quality(rng.normal(size=100), 0, "eeg")
     assert window_quality(rng.normal(size=(3, 100)), 100, "eeg", np.empty(0, int), 10).shape == (0, 3, 7)
     assert quality(np.empty((0, 100)), 100, "eeg").shape == (0, 7)
+
+
+def test_motion_of_another_shape_is_refused(rng):
+    x = rng.normal(size=(2, 1000))
+    with pytest.raises(DataError, match=r"a number per row, shape \(2,\); found shape \(3,\)"):
+        quality(x, 64, "bvp", moving=np.zeros(3))
+    with pytest.raises(DataError, match=r"a number per window, shape \(2,\); found shape \(3,\)"):
+        window_quality(x, 64, "bvp", np.array([0, 1]), 500, moving=np.zeros(3))
+    np.testing.assert_array_equal(quality(x, 64, "bvp", moving=0.3), quality(x, 64, "bvp", moving=np.full(2, 0.3)))
+
+
+@pytest.mark.parametrize(
+    ("shape", "starts", "length", "said"),
+    [
+        ((1000,), [0.0], 10.0, r"shape \(axis, time\); found shape \(1000,\)"),
+        ((3, 1000), [0.0, np.nan], 10.0, "finite seconds"),
+        ((3, 1000), 0.0, 10.0, "finite seconds"),
+        ((3, 1000), [0.0], 0.0, "above 0; found 0"),
+        ((3, 1000), [0.0], np.nan, "above 0; found nan"),
+    ],
+)
+def test_stretches_that_are_none_are_refused(shape, starts, length, said, rng):
+    with pytest.raises(DataError, match=said):
+        moving_share(rng.normal(size=shape), 64, np.array(starts), length)
+
+
+@pytest.mark.parametrize(("rate", "rows"), [(128, 2), (256, 1), (256, 2), (512, 2)])
+def test_half_an_hour_of_ecg_is_judged_in_little_memory(rate, rows):
+    import tracemalloc
+
+    x = np.stack([clean("ecg", 1800, rate, seed) for seed in range(rows)]).astype(np.float32)
+    first = np.arange(0, x.shape[1] - 60 * rate, 30 * rate)
+    window_quality(x[:, : 60 * rate], rate, "ecg", first[:1], 60 * rate)  # what is imported is not the signal's
+    tracemalloc.start()
+    window_quality(x, rate, "ecg", first, 60 * rate)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak <= 3 * x.nbytes
+
+
+def test_beats_sought_in_stretches_are_those_of_the_whole_recording():
+    from limbeck.signals import find_beats
+    from limbeck.signals.quality import _beats_in_stretches
+
+    x = np.stack([clean("ecg", 1500, 128), np.zeros(1500 * 128)])
+    found, whole = _beats_in_stretches(x, 128.0, "ecg"), find_beats(x, 128.0, "ecg")
+    assert found.shape[0] == 2
+    np.testing.assert_allclose(found[0][np.isfinite(found[0])], whole[0][np.isfinite(whole[0])], atol=1e-3)
+    assert np.isnan(found[1]).all()
+
+
+def test_a_burst_of_motion_spoils_its_own_minutes_of_pulse_alone(rng):
+    pulse = clean("bvp", 600, 64)
+    spoiled = pulse.copy()
+    spoiled[: 60 * 64] += 50 * np.std(pulse) * np.repeat(rng.normal(size=120), 32)
+    starts = np.arange(10) * 60 * 64
+    peaks = window_quality(np.stack([pulse, spoiled]), 64, "bvp", starts, 60 * 64)[..., QUALITY.index("peaks")]
+    assert (peaks[:, 0] > 0.9).all()
+    assert peaks[0, 1] < 0.5
+    assert (peaks[4:, 1] > 0.9).all()
 
 
 def test_breaths_that_go_on_are_plausible_and_noise_is_not(rng):

@@ -154,3 +154,9 @@ def test_channels_must_be_known_and_be_the_last_axis_but_one(rng):
 def test_mistakes_in_a_study_are_named(step, mistake):
     with pytest.raises(StudyError, match=mistake):
         parse_steps([step], modality="eeg")
+
+
+def test_another_set_of_sensors_is_told_in_one_sentence():
+    with pytest.raises(DataError) as caught:
+        match_channels(["AF3", "FC5", "Fp1", "PO3"], ["Fp1", "Fp2"])
+    assert str(caught.value) == "3 of 4 channels are not there: AF3, FC5, PO3; there are Fp1, Fp2."

@@ -129,11 +129,28 @@ def test_resampling_takes_no_more_than_three_times_the_memory_of_its_input(rng):
 
 
 def test_rates_and_factors_that_are_none_are_refused():
-    with pytest.raises(DataError, match="rate must be above 0 Hz, found -4"):
+    with pytest.raises(DataError, match="rate must be a number above 0 Hz, found -4"):
         resample(np.zeros(10), 64, -4)
-    with pytest.raises(DataError, match="factor must be at least 1, found 0"):
+    with pytest.raises(DataError, match="factor must be a whole number of at least 1, found 0"):
         decimate(np.zeros(10), 64, 0)
     with pytest.raises(DataError, match="at least 2 samples; found 1"):
         resample(np.zeros((3, 1)), 64, 4)
     with pytest.raises(DataError, match="sampling rate must be a number of Hz above 0"):
         resample(np.zeros(10), 0, 4)
+    for to in (np.nan, np.inf, "64", None):
+        with pytest.raises(DataError, match="rate must be a number above 0 Hz"):
+            resample(np.zeros(10), 64, to)
+    for factor in (2.5, "2", np.nan):
+        with pytest.raises(DataError, match="whole number of at least 1"):
+            decimate(np.zeros(10), 64, factor)
+    with pytest.raises(DataError, match="sampling rate must be a number of Hz above 0"):
+        decimate(np.zeros(10), "128", 2)
+    for rate, to in ((1e-200, 1e200), (1e200, 1e-200)):
+        with pytest.raises(DataError, match="too far from 1"):
+            resample(np.zeros(10), rate, to)
+
+
+def test_rates_of_numpy_are_rates(rng):
+    x = rng.normal(size=300)
+    np.testing.assert_array_equal(resample(x, np.float32(64), np.int16(32)), resample(x, 64, 32))
+    np.testing.assert_array_equal(decimate(x, np.float32(64), np.int64(2)), decimate(x, 64, 2))

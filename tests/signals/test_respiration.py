@@ -84,6 +84,31 @@ def test_drift_noise_and_sighs_hide_no_breath(rng):
     assert named(resp_clean(x + drift, 64), 64)["rate"] == pytest.approx(15, abs=0.4)
 
 
+@pytest.mark.parametrize("seconds", [20, 30, 60])
+@pytest.mark.parametrize("height", [10, 50, -10, -50])
+def test_one_artefact_decides_neither_rate_nor_depth(seconds, height, rng):
+    clean = breathing(np.full(seconds // 4 + 1, 4.0), 32)[: seconds * 32]
+    x = clean + 0.02 * rng.normal(size=(40, seconds * 32))
+    places = np.append(rng.integers(0, seconds * 32 - 6, size=39), seconds * 16)  # also in the very middle
+    for row, place in zip(x, places, strict=True):
+        row[place : place + 6] += height
+    values = named(x, 32)
+    assert np.nanmax(np.abs(values["depth"] - 2)) < 0.5  # 10 and 50, where they count, add 2 and more
+    error = np.abs(values["rate"] - 15)
+    if seconds == 60:
+        assert (values["valid"] == 1).all()
+        assert error.max() < 1
+    assert np.isnan(error).mean() <= 0.3  # it can touch two of the three breaths of 20 s
+    assert np.nanmedian(error) < 0.5
+
+
+def test_two_artefacts_at_the_same_place_of_two_stretches_hide_no_breath():
+    x = breathing(np.full(15, 4.0), 32)
+    for place in (15 * 32 - 3, 30 * 32 - 3):
+        x[place : place + 6] += 50
+    assert named(x, 32)["rate"] == pytest.approx(15, abs=1)
+
+
 def test_short_windows_give_nan_and_are_not_valid():
     x = np.sin(2 * np.pi * 0.25 * np.arange(5 * 32) / 32)
     for length in (1, 3, 40, 5 * 32):
@@ -180,8 +205,19 @@ def test_causal_cleaning_does_not_look_ahead_and_gaps_stay(rate, rng):
 
 
 def test_cut_offs_that_make_no_band_are_refused():
-    with pytest.raises(DataError, match="0 < low < high"):
-        resp_clean(np.zeros(1000), 32, 3.0, 0.05)
+    for low, high in ((3.0, 0.05), ("1", 3.0), (0.05, np.nan), (0.05, np.inf), (None, 3.0)):
+        with pytest.raises(DataError, match="0 < low < high, found"):
+            resp_clean(np.zeros(1000), 32, low, high)
+    for order in (0, 1.5, "2"):
+        with pytest.raises(DataError, match="Order must be a whole number above 0, found"):
+            resp_clean(np.zeros(1000), 32, order=order)
+
+
+@pytest.mark.parametrize("shape", [(0, 640), (3, 0, 640), (0, 3)])
+def test_of_no_rows_there_are_no_breaths(shape):
+    times, values = find_breaths(np.empty(shape), 32)
+    assert times.shape == values.shape == (*shape[:-1], 3)
+    assert respiration(np.empty(shape), 32).shape == (*shape[:-1], 6)
 
 
 @pytest.mark.parametrize("rate", [4, 10, 32, 500])

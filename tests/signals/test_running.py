@@ -117,11 +117,11 @@ def test_what_cannot_be_computed_is_refused(rng):
     x = rng.normal(size=(2, 128))
     with pytest.raises(DataError, match="window of 2 s has 256 samples at 128 Hz and the recording 128"):
         running_bandpower(x, 128, BANDS)
-    with pytest.raises(DataError, match="must be above 0 s"):
+    with pytest.raises(DataError, match="must be a number above 0 s"):
         running_bandpower(x, 128, BANDS, hop=0.0)
     with pytest.raises(DataError, match="reaches above half"):
         running_bandpower(x, 16, BANDS)
     with pytest.raises(StudyError) as caught:
         parse_steps([{"running_bandpower": {"hop": 0, "method": "welsh"}}], modality="eeg")
-    assert any("must be above 0 s" in mistake for mistake in caught.value.mistakes)
+    assert any("must be a number above 0 s" in mistake for mistake in caught.value.mistakes)
     assert any("Did you mean 'welch'" in mistake for mistake in caught.value.mistakes)

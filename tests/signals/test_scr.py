@@ -35,24 +35,48 @@ def test_events_are_those_of_neurokit2(rate, noise, number):
 
 def test_where_the_fall_is_not_steady_half_recovery_is_the_first_sample_that_reaches_it():
     x = np.array([0, 0.1, 0, 4, 8, 5, 3.9, 4.1, 2, 1, 0, 0.5], dtype=float)
-    scrs = find_scrs(x, 2, relative=0.5)
-    np.testing.assert_array_equal(scrs.onset, [1])
-    np.testing.assert_array_equal(scrs.peak, [2])
-    np.testing.assert_array_equal(scrs.half_recovery, [3])
-    np.testing.assert_array_equal(scrs.half_recovery_time, [1])
-    np.testing.assert_array_equal(scrs.offset, [3])
-    np.testing.assert_array_equal(scrs.recovery_time, [1])
+    scrs = find_scrs(x, 4, relative=0.5)
+    np.testing.assert_array_equal(scrs.onset, [0.5])
+    np.testing.assert_array_equal(scrs.peak, [1])
+    np.testing.assert_array_equal(scrs.half_recovery, [1.5])
+    np.testing.assert_array_equal(scrs.half_recovery_time, [0.5])
+    np.testing.assert_array_equal(scrs.offset, [1.5])
+    np.testing.assert_array_equal(scrs.recovery_time, [0.5])
     np.testing.assert_array_equal(scrs.amplitude, [8])
 
 
 def test_what_lies_outside_the_row_is_not_a_number():
     rising = np.array([0.0, 1, 2, 1, 1.5, 3, 2.5, 2.4])
-    scrs = find_scrs(rising, 1, relative=0)
-    np.testing.assert_array_equal(scrs.onset, [np.nan, 3])
-    np.testing.assert_array_equal(scrs.peak, [2, 5])
-    np.testing.assert_array_equal(scrs.offset, [3, np.nan])
+    scrs = find_scrs(rising, 4, relative=0)
+    np.testing.assert_array_equal(scrs.onset * 4, [np.nan, 3])
+    np.testing.assert_array_equal(scrs.peak * 4, [2, 5])
+    np.testing.assert_array_equal(scrs.offset * 4, [3, np.nan])
     np.testing.assert_array_equal(scrs.amplitude, [np.nan, 2])
     np.testing.assert_array_equal(scrs.half_recovery, [np.nan, np.nan])
+
+
+def test_a_level_ends_with_the_onset_of_a_response_and_begins_with_its_offset():
+    x = np.array([0, 0, 0, 1, 3, 1, 0, 0, 0, 0, 2, 0, 0, 0], dtype=float)
+    single = np.array([0, 1, 3, 1, 0, 0, 0, 0, 2, 1, 0.5, 0.4, 0.3, 0.2])  # its ends may lie on slopes
+    scrs = find_scrs(np.stack([x, x, single, np.full(14, np.nan), x]), 4)
+    for row in (0, 1, 4):
+        np.testing.assert_array_equal(scrs.onset[row] * 4, [2, 9])
+        np.testing.assert_array_equal(scrs.peak[row] * 4, [4, 10])
+        np.testing.assert_array_equal(scrs.offset[row] * 4, [6, 11])
+        np.testing.assert_array_equal(scrs.amplitude[row], [3, 2])
+    np.testing.assert_array_equal(scrs.onset[2] * 4, [np.nan, 7])
+    np.testing.assert_array_equal(scrs.offset[2] * 4, [4, np.nan])
+    np.testing.assert_array_equal(scrs.count, [2, 2, 2, 0, 2])
+
+
+@pytest.mark.parametrize("rate", [4, 8, 16])
+def test_the_rise_of_a_response_on_a_level_does_not_count_the_level(rate):
+    times = np.arange(60 * rate) / rate
+    x = 2 + 0.5 * np.sin(np.pi * np.clip((times[:, np.newaxis] - [10, 30]) / 8, 0, 1)).sum(axis=-1) ** 2
+    scrs = find_scrs(decompose(x, rate, "median")[1], rate)
+    np.testing.assert_allclose(scrs.peak, [14, 34])
+    np.testing.assert_allclose(scrs.rise_time, 1, atol=0.3)
+    np.testing.assert_allclose(scrs.recovery_time, 1, atol=0.3)
 
 
 def test_thresholds_leave_out_what_is_small():
@@ -92,6 +116,14 @@ def test_rows_with_missing_samples_or_without_a_peak_have_no_response(rng):
 
 
 def test_wrong_thresholds_are_refused():
-    for wrong in ({"minimum": -1}, {"relative": 2}, {"relative": np.nan}):
-        with pytest.raises(DataError, match="minimum >= 0 and relative between 0 and 1"):
-            find_scrs(np.zeros(20), 4, **wrong)
+    for wrong in (-1, None, "a", np.nan, np.inf):
+        with pytest.raises(DataError, match="Minimum must be a number of at least 0, found"):
+            find_scrs(np.zeros(20), 4, minimum=wrong)
+    for wrong in (2, np.nan, "0.1"):
+        with pytest.raises(DataError, match="Relative must be a number between 0 and 1, found"):
+            find_scrs(np.zeros(20), 4, relative=wrong)
+
+
+def test_a_rate_at_which_responses_fall_between_the_samples_is_refused():
+    with pytest.raises(DataError, match="at least 4 Hz; found 2 Hz"):
+        find_scrs(np.zeros(20), 2)

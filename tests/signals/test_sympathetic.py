@@ -32,6 +32,28 @@ def test_the_amplitude_of_a_sine_in_the_band_is_its_own(rate, frequency):
     assert sympathetic_amplitude(x, rate).mean() == pytest.approx(np.sqrt(2), rel=0.1)
 
 
+@pytest.mark.parametrize(
+    ("seconds", "frequency", "least", "most"),
+    [
+        (60, 0.09, 0.88, 1.0),
+        (60, 0.23, 0.88, 1.0),
+        (60, 0.085, 0.74, 1.0),
+        (60, 0.08, 0.36, 0.93),
+        (60, 0.24, 0.13, 0.8),
+        (20, 0.11, 0.8, 1.0),
+        (20, 0.22, 0.8, 1.0),
+        (20, 0.08, 0.12, 0.69),
+        (20, 0.24, 0.27, 0.91),
+    ],
+)
+def test_near_the_edges_of_the_band_it_keeps_as_much_as_is_said(seconds, frequency, least, most):
+    times = np.arange(4 * seconds) / 4
+    sines = np.sin(2 * np.pi * frequency * times + np.arange(16)[:, np.newaxis] * np.pi / 8)
+    kept = sympathetic_amplitude(sines, 4, normalise=False).mean(axis=-1)
+    assert least <= kept.min() <= least + 0.03
+    assert most - 0.05 <= kept.max() <= most
+
+
 def test_what_is_slower_or_faster_than_the_band_is_left_out():
     times = np.arange(400) / 4
     for frequency in (0.01, 0.02, 0.03, 0.5):
@@ -158,3 +180,5 @@ def test_batch_split_permutation_scale_and_shift(seed, split, scale, shift):
 def test_unknown_kinds_are_refused():
     with pytest.raises(DataError, match="Did you mean 'tvsymp_mean'"):
         tvsymp(np.zeros(240), 4, ("tvsym_mean",))
+    with pytest.raises(DataError, match=r"number of at least 2 Hz, .* found nan"):
+        tvsymp(np.zeros(240), 4, decimate_to=np.nan)

@@ -95,6 +95,11 @@ def test_a_baseline_without_samples_or_without_a_level_is_refused():
         baseline(np.array([[1.0, -1.0, 3.0], [1, 1, 1]]), 1, 0, 2, mode="divide")
     with pytest.raises(DataError, match="must start before it ends"):
         baseline(x, 2, 3, 3)
+    for start, end in ((-np.inf, 1), (np.nan, 1), (0, np.inf), (0, np.nan), ("0", 1), (None, 1)):
+        with pytest.raises(DataError, match="must start before it ends"):
+            baseline(x, 2, start, end)
+    with pytest.raises(DataError, match="time of the first sample must be a number"):
+        baseline(x, 2, 0, 1, starts_at=np.nan)
 
 
 def test_mistakes_in_a_study_are_named():

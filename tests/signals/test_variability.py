@@ -79,7 +79,7 @@ def test_what_too_few_beats_cannot_give_is_nan():
     given = {kind for kind, value in short.items() if np.isfinite(value)}
     absent = {"vlf", "lf", "hf", "total", "lf_hf", "lf_norm", "hf_norm", "sampen"}
     assert set(VARIABILITY) - given == absent
-    two = values(np.array([0.5, 1.3, 2.1]), 3)
+    two = values(np.array([0.5, 1.3, 2.1]), 2.6)
     assert {kind for kind, value in two.items() if np.isfinite(value)} == {
         "hr",
         "period",
@@ -116,4 +116,33 @@ def test_windows_with_many_gaps_are_not_valid():
     assert values(np.delete(beats, [20, 40, 60]), 60)["valid"] == 1
     assert values(np.delete(beats, np.arange(10, 60, 5)), 60)["valid"] == 0
     assert values(beats[:40], 60)["valid"] == 0
-    assert np.isnan(values(beats[:40], 60)["hf"])
+    for few in (values(beats[:40], 60), values(np.array([0.5, 2.2, 3.9]), 5)):  # two slow intervals in 5 s: by chance
+        assert few["valid"] == 0
+        assert {kind for kind, value in few.items() if np.isfinite(value)} == {"count", "valid"}
+
+
+def test_windows_whose_waves_are_not_alike_are_not_valid():
+    beats = np.tile(0.4 + 0.8 * np.arange(75), (3, 1))
+    rhythm = Rhythm(beats, 60, np.array([0.2, 0.8, np.nan]))
+    np.testing.assert_array_equal(rhythm.valid, [0, 1, 0])
+    np.testing.assert_array_equal(np.isfinite(VARIABILITY["hr"](rhythm)), [False, True, False])
+
+
+def test_missed_beats_do_not_swell_the_slow_band(rng):
+    shares = []
+    for _ in range(60):
+        clean = beats_with({0.1: rng.uniform(0.01, 0.05), 0.27: rng.uniform(0.01, 0.05)}, 75, rng)
+        gappy = np.delete(clean, 10 + 13 * np.arange(4) + rng.integers(0, 8, 4))
+        found, expected = values(gappy, 64), values(clean, 64)
+        assert found["valid"] == 1
+        shares.append([found[kind] / expected[kind] for kind in ("lf", "total", "lf_norm")])
+    np.testing.assert_allclose(np.median(shares, axis=0), 1, atol=0.15)
+    assert np.max(shares) < 3
+
+
+def test_a_gap_of_more_than_three_seconds_leaves_no_spectrum(rng):
+    beats = beats_with({0.1: 0.03, 0.27: 0.03}, 75, rng)
+    found = values(np.delete(beats, [30, 31, 32, 33]), 64)
+    assert found["valid"] == 1
+    assert np.isfinite(found["rmssd"])
+    assert np.isnan([found[kind] for kind in ("lf", "hf", "total", "lf_hf", "lf_norm", "hf_norm")]).all()

@@ -205,6 +205,28 @@ def test_a_headband_is_read_from_edf_channel_by_channel(
         predict_files(run, [write_edf(tmp_path / "d.edf", signals)])
 
 
+def test_channels_that_are_made_of_others_need_the_channels_of_the_training(
+    tiny: Definition, deploy: Callable[..., Path], tmp_path: Path, rng: np.random.Generator
+) -> None:
+    steps = [{"reference": "average"}, {"features": [{"bandpower": {"bands": {"alpha": [8, 13]}}}]}]
+    run = deploy(
+        tiny(
+            data={"options": {"modalities": ["eeg", "eda"], "subjects": 4}},
+            signals={"eeg": steps, "temp": None},
+            stages={"teacher": {"inputs": ["eeg", "eda"]}, "alone": {"inputs": {"eeg": ["Fp1", "Fp2"]}}},
+            protocol={"split": 2, "labelled": "all", "validation": 0},
+            refit="all",
+        )
+    )
+    names = ("Fp1", "Fp2", "F3", "F4", "C3", "C4", "O1", "O2")
+    cap = {name: rng.normal(0, 10, 20 * 128) for name in names}
+    whole, _ = predict_files(run, [write_edf(tmp_path / "cap.edf", cap)])
+    assert len(whole) == 5
+    two = {name: cap[name] for name in ("Fp1", "Fp2")}
+    with pytest.raises(LimbeckError, match=r"a step .* makes each channel of all; .* here they are Fp1, Fp2"):
+        predict_files(run, [write_edf(tmp_path / "two.edf", two)])
+
+
 def write_edf(path: Path, signals: dict[str, np.ndarray], rate: int = 128) -> Path:
     with pyedflib.EdfWriter(str(path), len(signals), file_type=pyedflib.FILETYPE_EDF) as file:
         file.setSignalHeaders(

@@ -423,13 +423,27 @@ def test_windows_below_the_minimum_quality_are_left_out_for_all_and_counted(tiny
     n = all_counts["S003"]
     assert reasons["S003"] == f"has eda of a quality below 0.5 in {left} of {n} windows, lowest in motion"
     assert reasons["S004"].endswith("lowest in flat")
-    assert any("with them all of S004" in warning and "(eda 0.5)" in warning for warning in planned.warnings)
+    (told,) = (warning for warning in planned.warnings if "with them all of S004" in warning)
+    assert "(eda 0.5)" in told
+    kept, had = (each.table["target"].value_counts() for each in (planned, whole))
+    for code, name in enumerate(("calm", "aroused")):
+        assert f"{name} {100 * (1 - kept[code] / had[code]):.0f} %" in told
     # what was recorded is told as it was, with the windows that were too poor
     assert planned.quality == whole.quality
     (eda,) = (row for row in planned.quality if row["modality"] == "eda")
     assert eda["windows"] == len(whole.table)
     assert eda["subjects"]["S004"]["below"] == 1
     assert planned.stages["alone"].key != whole.stages["alone"].key
+
+
+def test_the_loss_of_a_trace_has_no_classes() -> None:
+    import xarray as xr
+
+    gone, counted = np.array([True, False, True, False]), np.array([True, True, False, True])
+    trace = xr.DataArray([0.1, 0.2, 0.3, 0.4], attrs={"kind": "trace"})
+    assert room._lost_by_class(trace, gone, counted) == ""
+    classes = xr.DataArray([0, 1, 1, 0], attrs={"kind": "class", "classes": ["rest", "task", "empty"]})
+    assert "rest 50 %, task 0 %;" in room._lost_by_class(classes, gone, counted)
 
 
 @pytest.mark.usefixtures("poor_skin")
@@ -470,3 +484,47 @@ def test_files_are_named_from_the_root_of_the_data_on(tmp_path: Path) -> None:
     entry = LeftOut(str(tmp_path / "S01" / "EDA.csv"), f"{tmp_path / 'S01' / 'EDA.csv'}, row 3: found 'x'")
     assert room._below_root(entry, tmp_path) == LeftOut("S01/EDA.csv", "S01/EDA.csv, row 3: found 'x'")
     assert room._below_root(entry, None) == entry
+
+
+# ---- channels that are made of others ------------------------------------------------------------------------------
+
+
+BANDS = {"features": [{"bandpower": {"bands": {"alpha": [8, 13]}}}]}
+
+
+@pytest.fixture
+def two_electrodes(tiny: Definition) -> Callable[..., dict[str, Any]]:
+    """Make a study whose student reads two electrodes of a cap, behind the steps given."""
+
+    def make(*steps: Any, **changes: Any) -> dict[str, Any]:
+        return tiny(
+            data={"options": {"modalities": ["eeg", "eda"], "subjects": 4}},
+            signals={"eeg": [*steps, BANDS], "temp": None},
+            stages={"teacher": {"inputs": ["eeg", "eda"]}, "alone": {"inputs": {"eeg": ["Fp1", "Fp2"]}}},
+            protocol={"split": 2, "labelled": "all", "validation": 0},
+            **changes,
+        )
+
+    return make
+
+
+def test_two_electrodes_behind_an_average_reference_borrow_the_cap(
+    two_electrodes: Callable[..., dict[str, Any]], plan_of: PlanOf
+) -> None:
+    warnings = plan_of(two_electrodes({"reference": "average"})).variants[0].warnings
+    assert [warning.split()[0] for warning in warnings] == ["stages.alone", "stages.taught"]
+    assert "reads Fp1, Fp2 of eeg, which a step makes of all 8 channels" in warnings[0]
+    assert "without C3, C4, F3, F4, O1, ... cannot compute them" in warnings[0]
+    assert not plan_of(two_electrodes()).variants[0].warnings
+    assert not plan_of(two_electrodes({"pick": ["Fp1", "Fp2"]}, {"reference": "average"})).variants[0].warnings
+    (mistake,) = refused(plan_of, two_electrodes({"reference": "average"}, live=True))
+    assert mistake.startswith("live: stages.taught reads Fp1, Fp2 of eeg")
+    assert plan_of(two_electrodes({"pick": ["Fp1", "Fp2"]}, {"reference": "average"}, live=True))
+
+
+def test_a_bipolar_channel_is_made_of_its_two_electrodes_alone(
+    two_electrodes: Callable[..., dict[str, Any]], plan_of: PlanOf
+) -> None:
+    definition = two_electrodes({"reference": {"kind": "bipolar", "pairs": [["Fp1", "Fp2"], ["O1", "O2"]]}})
+    definition["stages"]["alone"]["inputs"] = {"eeg": ["Fp1-Fp2"]}
+    assert not plan_of(definition).variants[0].warnings

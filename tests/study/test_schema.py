@@ -493,7 +493,13 @@ def test_a_feature_set_stands_for_the_steps_of_the_modalities_that_are_read(tiny
 
 def test_an_unknown_feature_set_is_the_only_mistake_it_makes(tiny: Definition, mistakes: Mistakes) -> None:
     assert mistakes(tiny(signals="wearabel")) == [
-        "signals: There is no feature set 'wearabel'. Did you mean 'wearable'?"
+        "signals: there is no feature set 'wearabel'. Did you mean 'wearable'?"
+    ]
+    assert mistakes(tiny(signals="zhang2022")) == [
+        "signals: the feature set zhang2022 is of eeg; the stages also read eda, temp."
+    ]
+    assert mistakes(tiny(signals="hjorth")) == [
+        "signals: 'hjorth' is a feature: write {MODALITY: [{features: [hjorth]}]}."
     ]
 
 

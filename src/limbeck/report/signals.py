@@ -10,7 +10,7 @@ from __future__ import annotations
 import html
 import io
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -154,7 +154,8 @@ def draw_window(
     Raises
     ------
     DataError
-        The recording has none of the modalities or no such window, or a step refuses the signal.
+        The recording has none of the modalities or no such window, the window would hold less than two samples, or a
+        step refuses the signal.
     """
     present = {
         modality: recording.signals[modality]
@@ -167,6 +168,7 @@ def draw_window(
             f"it has {', '.join(sorted(recording.signals)) or 'no signals'}."
         )
     cleaned = {modality: pipelines[modality].on_recording(signal) for modality, signal in present.items()}
+    _refuse_short(length, [*present.items(), *cleaned.items()])
     if start is None:
         start = middle_window(cleaned, length, hop or length)
     first, last = _covered(cleaned, length)
@@ -184,6 +186,18 @@ def draw_window(
         for modality, signal in present.items()
     ]
     return _draw(views, _heading(recording, start, length, title), (start, start + length))
+
+
+def _refuse_short(length: float, signals: Iterable[tuple[str, Signal]]) -> None:
+    """Refuse a length that is none, or that holds less than two samples of a signal, before or after its steps."""
+    if not length > 0:
+        raise DataError(f"A window must last a number of seconds above 0; found {length:g}.")
+    modality, slowest = min(signals, key=lambda item: item[1].rate)
+    if length * slowest.rate < 2 - _SLACK:
+        raise DataError(
+            f"A window of {length:g} s holds less than two samples of {modality} at {slowest.rate:g} Hz; "
+            f"choose a length of {2 / slowest.rate:g} s at least."
+        )
 
 
 def _through_window_steps(pipeline: Pipeline, window: Signal) -> Signal:
@@ -248,7 +262,7 @@ def _draw(views: Sequence[_View], heading: str, span: tuple[float, float]) -> Fi
         heights += panels
     with matplotlib.rc_context(STYLE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")  # odd signs in names of subjects
-        figure = Figure(figsize=(WIDTH, 0.75 + 1.16 * sum(heights)), layout="constrained", facecolor=PAPER)
+        figure = Figure(figsize=(WIDTH, 0.87 + 1.16 * sum(heights)), layout="constrained", facecolor=PAPER)
         figure.get_layout_engine().set(hspace=0.01, wspace=0.03)  # type: ignore[union-attr, call-arg]
         grid = figure.add_gridspec(len(heights), 2, width_ratios=[4.2, 1], height_ratios=heights)
         for view, each, rows in zip(views, found, places, strict=True):
@@ -258,7 +272,8 @@ def _draw(views: Sequence[_View], heading: str, span: tuple[float, float]) -> Fi
                 panel.tick_params(axis="x", labelbottom=panel is block[-1])
             _draw_block(block, figure.add_subplot(grid[rows[0] : rows[-1] + 1, 1]), view, each)
         block[-1].set_xlabel("seconds from the recording's start")
-        figure.suptitle(f"{heading}\n", x=0.01, ha="left", fontsize=11, fontweight="bold", linespacing=0.7)
+        # the empty lines are air between the heading, the edge and the first panel
+        figure.suptitle(f"\n{heading}\n", x=0.01, ha="left", fontsize=11, fontweight="bold", linespacing=0.7)
         # Made once, within the style, and rounded: the solver's last digits differ from run to run.
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
@@ -400,10 +415,6 @@ def _per_minute(times: np.ndarray) -> str:
 
 def _count(number: int, one: str) -> str:
     return f"{number} {one if number == 1 else one + 's'}"
-
-
-def _first_sentence(error: DataError) -> str:
-    return str(error).partition(". ")[0].rstrip(".")
 
 
 # ---- panels ---------------------------------------------------------------------------------------------------------

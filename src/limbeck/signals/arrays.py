@@ -2,11 +2,40 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+
 import numpy as np
 
 from limbeck.errors import DataError
 
-__all__ = ["as_signal", "is_flat"]
+__all__ = ["above_zero", "as_signal", "is_flat", "is_number", "is_whole"]
+
+
+def is_number(value: object) -> bool:
+    """Return whether a value is a finite real number, of Python or of NumPy; truth values are none."""
+    kinds = (int, float, np.integer, np.floating)
+    return isinstance(value, kinds) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def is_whole(value: object) -> bool:
+    """Return whether a value is an integer, of Python or of NumPy; truth values are none."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def above_zero(what: str, value: object, unit: str) -> Iterator[str]:
+    """Yield what is wrong with a parameter that is a finite number above 0.
+
+    Parameters
+    ----------
+    what : str
+        What a sentence calls it.
+    value : object
+    unit : str
+        Of the number, such as ``" s"``; empty for none.
+    """
+    if not (is_number(value) and value > 0):  # type: ignore[operator]
+        yield f"{what} must be a number above 0{unit}, found {value!r}"
 
 
 def as_signal(x: np.ndarray, rate: float, *, least: int = 1) -> np.ndarray:
@@ -32,7 +61,7 @@ def as_signal(x: np.ndarray, rate: float, *, least: int = 1) -> np.ndarray:
         No numbers, no time axis, fewer samples than needed, or a rate that is not finite and above 0.
     """
     x = np.asarray(x)
-    if not (isinstance(rate, int | float | np.number) and np.isfinite(rate) and rate > 0):
+    if not (is_number(rate) and rate > 0):
         raise DataError(f"The sampling rate must be a number of Hz above 0; found {rate!r}.")
     if x.ndim == 0 or x.dtype.kind not in "fiub":
         raise DataError(

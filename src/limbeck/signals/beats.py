@@ -8,19 +8,34 @@ last beat.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
 from limbeck.errors import DataError
 from limbeck.signals.arrays import as_signal, is_flat
 from limbeck.signals.filtering import bandpass, highpass
-from limbeck.signals.intervals import quantile_of
+from limbeck.signals.intervals import divide, quantile_of
 from limbeck.signals.resampling import resample
 
-__all__ = ["clean_heart", "cleaned_rows", "extreme_between", "find_beats", "pad_rows", "pulse_waves", "r_peaks"]
+__all__ = [
+    "Cleaned",
+    "beats_and_likeness",
+    "clean_heart",
+    "cleaned_rows",
+    "extreme_between",
+    "find_beats",
+    "pad_rows",
+    "pulse_waves",
+    "r_peaks",
+]
 
 LOWEST_RATE = 20.0
 """Hz; below it a pulse is too few samples to be one."""
+
+FINER = {"ecg": (50.0, 128.0), "bvp": (64.0, 64.0)}
+"""Rates (Hz) below which a modality is interpolated before the search, and the rate that it then has at least.
+The detectors' averages over a tenth of a second are too few samples in slower signals."""
 
 APART = 0.3
 """Seconds that must lie between two beats: 200 beats per minute."""
@@ -31,6 +46,9 @@ RISE = 0.45
 DICROTIC = 0.3
 """Height of a wave, as a share of the one before it, below which it is that one's echo (the dicrotic wave), no beat.
 Echoes in slow hearts have 0.05 to 0.15; of two beats in a row at the wrist, the second had more in 4,000 of 4,000."""
+
+AROUND = 0.4
+"""Seconds on either side of a beat in which its wave is compared with the others' of the row."""
 
 _CHUNK = 200_000
 """Samples that are searched at a time, so that what is computed on the way stays small."""
@@ -53,7 +71,7 @@ def find_beats(x: np.ndarray, rate: float, modality: str = "ecg") -> np.ndarray:
     x : ndarray of shape (..., n_times), float
         As recorded; it is cleaned by :func:`clean_heart`.
     rate : float
-        Hz; at least 20. Below 50 Hz, ECG is interpolated before the search.
+        Hz; at least 20. ECG below 50 Hz and BVP below 64 Hz are interpolated before the search.
     modality : {"ecg", "bvp"}
 
     Returns
@@ -67,27 +85,92 @@ def find_beats(x: np.ndarray, rate: float, modality: str = "ecg") -> np.ndarray:
     DataError
         A rate below 20 Hz, or another modality.
     """
+    return beats_and_likeness(x, rate, modality)[0]
+
+
+def beats_and_likeness(x: np.ndarray, rate: float, modality: str) -> tuple[np.ndarray, np.ndarray]:
+    """Find the beats of each row, and how alike their waves are: near 1 in a heart, near 0 in noise.
+
+    A wave is the signal within `AROUND` of a beat's peak. What is given is the median, over the beats, of a wave's mean
+    correlation with the row's others (after the template matching of Orphanidou et al., *IEEE Journal of Biomedical and
+    Health Informatics* 19:832, 2015).
+
+    Parameters
+    ----------
+    x, rate, modality
+        As of :func:`find_beats`.
+
+    Returns
+    -------
+    beats : ndarray of shape (..., n_beats), float64
+        As of :func:`find_beats`.
+    likeness : ndarray of shape (...), float64
+        From -1 to 1; NaN of fewer than two whole waves.
+    """
     x = as_signal(x, rate)
     parts = []
-    for cleaned, usable, fine in cleaned_rows(x, rate, modality):
+    for cleaned in cleaned_rows(x, rate, modality):
         if modality == "ecg":
-            row, peak = r_peaks(cleaned, fine)
-            times = _between_samples(cleaned, row, peak) / fine
+            row, peak = r_peaks(cleaned.signal, cleaned.rate)
+            times = _between_samples(cleaned.signal, row, peak) / cleaned.rate
         else:
-            row, times = pulse_waves(cleaned, fine)[:2]
-        found = pad_rows(row, times, len(cleaned))
-        part = np.full((len(usable), found.shape[1]), np.nan)
-        part[usable] = found
-        parts.append(part)
-    beats = np.full((x[..., 0].size, max((part.shape[1] for part in parts), default=0)), np.nan)
+            row, times, top, _ = pulse_waves(cleaned.signal, cleaned.rate)
+            peak = np.rint(top * cleaned.rate).astype(np.intp)
+        found = pad_rows(row, times, len(cleaned.signal))
+        part, alike = np.full((len(cleaned.usable), found.shape[1]), np.nan), np.full(len(cleaned.usable), np.nan)
+        part[cleaned.usable] = found
+        alike[cleaned.usable] = _likeness(cleaned.signal, row, peak, cleaned.rate)
+        parts.append((part, alike))
+    n_rows = sum(len(part) for part, _ in parts)
+    beats = np.full((n_rows, max((part.shape[1] for part, _ in parts), default=0)), np.nan)
+    likeness = np.full(n_rows, np.nan)
     first = 0
-    for part in parts:
+    for part, alike in parts:
         beats[first : first + len(part), : part.shape[1]] = part
+        likeness[first : first + len(part)] = alike
         first += len(part)
-    return beats.reshape(*x.shape[:-1], -1) if beats.size else np.empty((*x.shape[:-1], 0))
+    return beats.reshape(*x.shape[:-1], beats.shape[1]), likeness.reshape(x.shape[:-1])
 
 
-def cleaned_rows(x: np.ndarray, rate: float, modality: str) -> Iterator[tuple[np.ndarray, np.ndarray, float]]:
+def _likeness(cleaned: np.ndarray, row: np.ndarray, peak: np.ndarray, rate: float) -> np.ndarray:
+    reach = int(AROUND * rate)
+    whole = (peak >= reach) & (peak + reach < cleaned.shape[-1])
+    row, peak = row[whole], peak[whole]
+    if len(row) == 0:
+        return np.full(len(cleaned), np.nan)
+    waves = cleaned[row[:, np.newaxis], peak[:, np.newaxis] + np.arange(-reach, reach + 1)]
+    waves -= waves.mean(axis=-1, keepdims=True)
+    waves = np.nan_to_num(divide(waves, np.sqrt(np.square(waves).sum(axis=-1, keepdims=True))))
+    begins = np.flatnonzero(np.diff(row, prepend=-1))
+    count = np.diff(begins, append=len(row))
+    all_waves = np.repeat(np.add.reduceat(waves, begins, axis=0), count, axis=0)
+    others = np.repeat(count - 1, count)
+    with_others = divide(np.einsum("ij,ij->i", waves, all_waves) - 1, others)
+    return quantile_of(pad_rows(row, with_others, len(cleaned)), 0.5)
+
+
+class Cleaned(NamedTuple):
+    """The rows of a chunk in which beats can be sought.
+
+    Parameters
+    ----------
+    signal : ndarray of shape (n_usable, n_times), float64
+        As :func:`clean_heart` gives it.
+    sharp : ndarray of shape (n_usable, n_times), float64
+        ECG before the moving average, which takes a third and more of a narrow complex; BVP: `signal`.
+    usable : ndarray of shape (n_rows,), bool
+        Which rows of the chunk these are: not those that are flat, have missing samples or are too short.
+    rate : float
+        Hz: a multiple of the recorded rate where that is below `FINER`.
+    """
+
+    signal: np.ndarray
+    sharp: np.ndarray
+    usable: np.ndarray
+    rate: float
+
+
+def cleaned_rows(x: np.ndarray, rate: float, modality: str) -> Iterator[Cleaned]:
     """Yield the rows a chunk at a time: those in which beats can be sought, cleaned, and which of the chunk they are.
 
     ECG is upright in them: rows whose complexes point down are turned.
@@ -101,11 +184,7 @@ def cleaned_rows(x: np.ndarray, rate: float, modality: str) -> Iterator[tuple[np
 
     Yields
     ------
-    cleaned : ndarray of shape (n_usable, n_times), float64
-    usable : ndarray of shape (n_rows,), bool
-        False for rows that are flat, have missing samples or are too short.
-    rate : float
-        Hz, of `cleaned`: a multiple of the recorded rate where that is below 50 Hz in ECG.
+    Cleaned
     """
     _check(rate, modality)
     rows = x.reshape(-1, x.shape[-1])
@@ -115,24 +194,28 @@ def cleaned_rows(x: np.ndarray, rate: float, modality: str) -> Iterator[tuple[np
         long = x.shape[-1] >= _least(rate)
         usable = ~(is_flat(chunk) | np.isnan(chunk).any(axis=-1)) if long else np.zeros(len(chunk), dtype=bool)
         if not usable.any():
-            yield np.empty((0, 2)), usable, rate
+            yield Cleaned(np.empty((0, 2)), np.empty((0, 2)), usable, rate)
             continue
         chunk, fine = chunk[usable].astype(np.float64), rate
-        if modality == "ecg" and rate < 50:  # the detector's smoothing is a tenth of a second: too few samples
-            fine = rate * np.ceil(128 / rate)
+        below, least = FINER[modality]
+        if rate < below:
+            fine = rate * np.ceil(least / rate)
             chunk = resample(chunk, rate, fine)
-        cleaned = clean_heart(chunk, fine, modality=modality)
+        sharp = _without_wander(chunk, fine, modality)
+        cleaned = sharp
         if modality == "ecg":
-            _turn_upright(cleaned, fine)
-        yield cleaned, usable, fine
+            cleaned = _average_mains(sharp, fine)
+            down = _points_down(cleaned, fine)
+            for signal in (cleaned, sharp):
+                np.negative(signal, out=signal, where=down[:, np.newaxis])
+        yield Cleaned(cleaned, sharp, usable, fine)
 
 
-def _turn_upright(cleaned: np.ndarray, rate: float) -> None:
-    """Turn rows, in place, whose complexes point down; what stands up in those is not the same from beat to beat."""
+def _points_down(cleaned: np.ndarray, rate: float) -> np.ndarray:
+    """Return which rows' complexes point down; what stands up in those is not the same from beat to beat."""
     width = min(int(1.5 * rate), cleaned.shape[-1])  # nearly always a beat in each
     blocks = cleaned[:, : cleaned.shape[-1] // width * width].reshape(len(cleaned), -1, width)
-    down = np.median(blocks.max(axis=-1) + blocks.min(axis=-1), axis=-1) < 0
-    np.negative(cleaned, out=cleaned, where=down[:, np.newaxis])
+    return np.median(blocks.max(axis=-1) + blocks.min(axis=-1), axis=-1) < 0
 
 
 def clean_heart(x: np.ndarray, rate: float, *, modality: str = "ecg") -> np.ndarray:
@@ -154,11 +237,15 @@ def clean_heart(x: np.ndarray, rate: float, *, modality: str = "ecg") -> np.ndar
     ndarray of shape (..., n_times), float64
         NaN where samples are missing.
     """
-    x = as_signal(x, rate, least=_least(rate)).astype(np.float64, copy=False)
+    x = as_signal(x, rate)
     _check(rate, modality)
-    if modality == "bvp":
-        return bandpass(x, rate, 0.5, 8.0, order=2)
-    return _average_mains(highpass(x, rate, 0.5, order=5), rate)
+    x = as_signal(x, rate, least=_least(rate)).astype(np.float64, copy=False)
+    filtered = _without_wander(x, rate, modality)
+    return _average_mains(filtered, rate) if modality == "ecg" else filtered
+
+
+def _without_wander(x: np.ndarray, rate: float, modality: str) -> np.ndarray:
+    return bandpass(x, rate, 0.5, 8.0, order=2) if modality == "bvp" else highpass(x, rate, 0.5, order=5)
 
 
 def _check(rate: float, modality: str) -> None:

@@ -8,7 +8,15 @@ import numpy as np
 
 from limbeck.errors import DataError
 from limbeck.signals.arrays import as_signal
-from limbeck.signals.beats import cleaned_rows, extreme_between, find_beats, pad_rows, pulse_waves, r_peaks
+from limbeck.signals.beats import (
+    Cleaned,
+    beats_and_likeness,
+    cleaned_rows,
+    extreme_between,
+    pad_rows,
+    pulse_waves,
+    r_peaks,
+)
 from limbeck.signals.intervals import correct_intervals, mean_of, quantile_of, sd_of
 from limbeck.signals.kinds import feature
 from limbeck.signals.spectral import refuse, unknown_kinds
@@ -39,10 +47,18 @@ def heart(
 ) -> np.ndarray:
     """Heart rate and its variability in each window, from R peaks (ECG) or the feet of pulse waves (BVP).
 
-    Beats are found by :func:`find_beats`; intervals are those of :func:`normal_intervals`: outliers are left out. What
-    a window cannot give (too few beats, a flat signal, missing samples) is NaN, never an exception; ``valid`` tells.
+    Beats are found by :func:`find_beats`; intervals are those of :func:`normal_intervals`: outliers are left out. A
+    window is valid where
 
-    Kinds, by what they need:
+    * there are three normal intervals (two in windows of less than 4 s),
+    * they cover 80 % of it; of its length, an interval at either end does not count, but at most a quarter in all;
+    * the waves around its beats are alike (:func:`beats_and_likeness`, at least 0.45), as those of noise are not.
+
+    In any other window all kinds but ``valid`` and ``count`` are NaN, never a number or an exception. At a wrist that
+    moves, that is most windows: of those of 60 s in the Stress-Predict recordings two in three. Shorter windows are
+    valid more often, but noise passes for a pulse more often too: drifting noise in 1 in 13 windows of 5 s.
+
+    Kinds, by what they need in a valid window:
 
     * two intervals: ``hr`` (beats per minute: 60 over the mean interval), ``period`` (mean interval, s),
       ``period_median`` (s);
@@ -52,12 +68,12 @@ def heart(
     * two differences of successive intervals: ``rmssd`` (root mean square, ms), ``pnn50``, ``pnn20`` (share above 50,
       20 ms); three: ``sdsd`` (standard deviation, ms), ``sd1``, ``sd2`` (Poincaré plot, ms), ``sd1_sd2``, ``ellipse``
       (pi sd1 sd2, ms²);
-    * a valid window, and beats that span 10 s: ``hf`` (power from 0.15 to 0.4 Hz, ms²); 25 s: ``lf`` (0.04 to 0.15 Hz),
-      ``total`` (below 0.4 Hz), ``lf_hf``, ``lf_norm``, ``hf_norm`` (share of lf + hf); 270 s: ``vlf`` (0.0033 to
-      0.04 Hz). The spectrum is one Hann periodogram of the intervals, by a cubic spline at 4 Hz;
+    * beats that span 10 s: ``hf`` (power from 0.15 to 0.4 Hz, ms²); 25 s: ``lf`` (0.04 to 0.15 Hz), ``total`` (below
+      0.4 Hz), ``lf_hf``, ``lf_norm``, ``hf_norm`` (share of lf + hf); 270 s: ``vlf`` (0.0033 to 0.04 Hz). The spectrum
+      is one Hann periodogram of the intervals, by a cubic spline at 4 Hz; across a gap the spline runs along a straight
+      line, which takes some of ``hf``, and gaps of more than 3 s (half a cycle of 0.15 Hz) make all these NaN;
     * 30 intervals: ``sampen`` (sample entropy: 2 intervals, a tolerance of 0.2 sdnn);
-    * always there: ``valid`` (1 where normal intervals cover at least 80 % of the window, less one interval at either
-      end; else 0), ``count`` (beats found).
+    * always there: ``valid`` (1 or 0), ``count`` (beats found).
 
     Parameters
     ----------
@@ -87,8 +103,8 @@ def heart(
     """
     x = as_signal(x, rate)
     refuse(_check_heart(kinds, correct))
-    beats = find_beats(x, rate, modality).reshape(x[..., 0].size, -1)
-    rhythm = Rhythm(correct_intervals(beats) if correct else beats, x.shape[-1] / rate)
+    beats, likeness = beats_and_likeness(x.reshape(-1, x.shape[-1]), rate, modality)
+    rhythm = Rhythm(correct_intervals(beats) if correct else beats, x.shape[-1] / rate, likeness)
     values = np.stack([VARIABILITY[kind](rhythm) for kind in kinds], axis=-1)
     return values.reshape(*x.shape[:-1], len(kinds))
 
@@ -137,18 +153,22 @@ def pulse(x: np.ndarray, rate: float, kinds: Sequence[str] = _PULSE) -> np.ndarr
     x = as_signal(x, rate)
     refuse(_check_pulse(kinds))
     parts = []
-    for cleaned, usable, fine in cleaned_rows(x, rate, "bvp"):
-        row, foot, peak, height = pulse_waves(cleaned, fine)
-        heights, rises = (pad_rows(row, values, len(cleaned)) for values in (height, peak - foot))
+    for cleaned in cleaned_rows(x, rate, "bvp"):
+        row, foot, peak, height = pulse_waves(cleaned.signal, cleaned.rate)
+        heights, rises = (pad_rows(row, values, len(cleaned.signal)) for values in (height, peak - foot))
         computed = dict(zip(_PULSE, (mean_of(heights), sd_of(heights), mean_of(rises), sd_of(rises)), strict=True))
-        part = np.full((len(usable), len(kinds)), np.nan)
-        part[usable] = np.stack([computed[kind] for kind in kinds], axis=-1)
+        part = np.full((len(cleaned.usable), len(kinds)), np.nan)
+        part[cleaned.usable] = np.stack([computed[kind] for kind in kinds], axis=-1)
         parts.append(part)
     return np.concatenate(parts or [np.empty((0, len(kinds)))]).reshape(*x.shape[:-1], len(kinds))
 
 
 LEAST_ECG_RATE = 100.0
 """Hz; below it Q and S cannot be told from R."""
+
+LEAST_WAVE, LEAST_OVER_NOISE = 0.05, 4.5
+"""How far a P or T wave must rise above both sides: this share of the row's median R, and so many standard deviations
+of the noise, whose highest point rises by three to four of them in such a time."""
 
 _WAVES = ("pr", "qs", "qt", "rt", "st", "r_amplitude")
 _STATISTICS = ("mean", "sd", "range", "change")
@@ -171,13 +191,19 @@ def ecg_waves(x: np.ndarray, rate: float, kinds: Sequence[str] = ("pr", "qs", "q
     """Intervals between the P, Q, R, S and T waves of the ECG in each window, from peak to peak.
 
     Around each R peak: Q and S are the lowest points within 80 ms before and after it; T the highest from 100 ms after
-    it to 60 % of the way to the next beat, at most 480 ms; P the highest from there, at most 280 ms before the beat, to
-    60 ms before it. A wave is missed where no peak lies there. These are times between peaks: a cardiologist's PR, QRS
-    and QT run from onset to end.
+    it to halfway to the next beat, at most 480 ms, or the lowest, where that stands out more (an inverted T); P the
+    highest after 60 % of the way from the beat before, at most 280 ms and at least 60 ms before the beat. P and T must
+    rise above both sides by 5 % of the row's median R and by 4.5 standard deviations of its noise, for most of the
+    row's beats; else they are not there, nor are those whose time the window does not hold in full. These are times
+    between peaks: a cardiologist's PR, QRS and QT run from onset to end.
+
+    P and T are sought in the signal as :func:`clean_heart` gives it; Q, R and S are read where it is only high-passed
+    at 0.5 Hz, as its smoothing takes a third and more of a narrow complex. Remove the mains before (``notch``).
 
     Columns, for each kind in turn: ``_mean``, ``_sd`` (over the beats, n - 1), ``_range`` (largest less smallest) and
     ``_change`` (last less first beat). Kinds: ``pr``, ``qs``, ``qt``, ``rt``, ``st`` (ms) and ``r_amplitude`` (R above
-    the baseline, above 0.5 Hz). A mean needs one beat that has both waves, the others two.
+    the baseline, above 0.5 Hz; below 125 Hz up to a tenth too low where complexes are narrow). A mean needs one beat
+    that has both waves, the others two.
 
     Parameters
     ----------
@@ -202,28 +228,93 @@ def ecg_waves(x: np.ndarray, rate: float, kinds: Sequence[str] = ("pr", "qs", "q
     if rate < LEAST_ECG_RATE:
         raise DataError(f"The waves of the ECG need at least {LEAST_ECG_RATE:g} Hz; found {rate:g} Hz.")
     parts = []
-    for cleaned, usable, _ in cleaned_rows(x, rate, "ecg"):
-        part = np.full((len(usable), 4 * len(kinds)), np.nan)
-        part[usable] = _wave_statistics(cleaned, rate, kinds)
+    for cleaned in cleaned_rows(x, rate, "ecg"):
+        part = np.full((len(cleaned.usable), 4 * len(kinds)), np.nan)
+        part[cleaned.usable] = _wave_statistics(cleaned, kinds)
         parts.append(part)
     return np.concatenate(parts or [np.empty((0, 4 * len(kinds)))]).reshape(*x.shape[:-1], 4 * len(kinds))
 
 
-def _wave_statistics(cleaned: np.ndarray, rate: float, kinds: Sequence[str]) -> np.ndarray:
-    row, peak = r_peaks(cleaned, rate)
-    r = extreme_between(cleaned, row, peak, peak)
+def _wave_statistics(cleaned: Cleaned, kinds: Sequence[str]) -> np.ndarray:
+    signal, sharp, rate = cleaned.signal, cleaned.sharp, cleaned.rate
+    row, peak = r_peaks(signal, rate)
     ahead = np.where(np.diff(row, append=-1) == 0, np.roll(peak, -1) - peak, np.inf)
     behind = np.where(np.diff(row, prepend=-1) == 0, peak - np.roll(peak, 1), np.inf)
     ahead, behind = np.where(np.isinf(ahead), behind, ahead), np.where(np.isinf(behind), ahead, behind)
-    until_t, from_p = np.minimum(0.6 * ahead, 0.48 * rate), np.minimum(0.4 * behind, 0.28 * rate)
-    q = extreme_between(-cleaned, row, peak - 0.08 * rate, peak)
-    s = extreme_between(-cleaned, row, peak, peak + 0.08 * rate)
-    p = extreme_between(cleaned, row, peak - from_p, peak - 0.06 * rate)
-    t = extreme_between(cleaned, row, peak + 0.1 * rate, peak + until_t)
+    until_t, from_p = np.minimum(0.5 * ahead, 0.48 * rate), np.minimum(0.4 * behind, 0.28 * rate)
+    near = np.ceil(0.02 * rate)  # the moving average may shift the top of a lopsided complex
+    r = extreme_between(sharp, row, peak - near, peak + near)
+    height = _height(sharp, row, r)
+    q = extreme_between(-sharp, row, peak - 0.08 * rate, peak)
+    s = extreme_between(-sharp, row, peak, peak + 0.08 * rate)
+    least = np.maximum(LEAST_WAVE * _middle(row, height, signal), LEAST_OVER_NOISE * _noise(signal, rate))
+    p = _kept(*_prominent(signal, row, peak - 0.06 * rate, peak - from_p, rate), row, least)
+    upright, inverted = (_prominent(x, row, peak + 0.1 * rate, peak + until_t, rate) for x in (signal, -signal))
+    points_down = (_middle(row, inverted[1], signal) > _middle(row, upright[1], signal))[row]
+    place, prominence = np.where(points_down, inverted, upright)
+    t = _kept(place, prominence, row, least)
     ends = {"pr": (p, r), "qs": (q, s), "qt": (q, t), "rt": (r, t), "st": (s, t)}
     values = {kind: 1000.0 * (last - first) / rate for kind, (first, last) in ends.items()}
-    values["r_amplitude"] = cleaned[row, peak]
-    return np.concatenate([_statistics(row, values[kind], len(cleaned)) for kind in kinds], axis=-1)
+    values["r_amplitude"] = height
+    return np.concatenate([_statistics(row, values[kind], len(signal)) for kind in kinds], axis=-1)
+
+
+def _middle(row: np.ndarray, values: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Return the median of the values of each row of `x`, NaN left out."""
+    return quantile_of(pad_rows(row, values, len(x)), 0.5)
+
+
+def _noise(x: np.ndarray, rate: float) -> np.ndarray:
+    """Return the standard deviation of what is faster than P and T waves, by its lower quartile.
+
+    Complexes and waves leave that alone, for they take less than three quarters of the time.
+    """
+    from scipy.ndimage import uniform_filter1d
+
+    fast = x - uniform_filter1d(x, 2 * round(0.02 * rate) + 1, axis=-1, mode="nearest")
+    return np.quantile(np.abs(fast, out=fast), 0.25, axis=-1) / 0.3186  # that quartile of the normal distribution
+
+
+def _kept(place: np.ndarray, prominence: np.ndarray, row: np.ndarray, least: np.ndarray) -> np.ndarray:
+    """Return places of waves that are prominent enough, in rows in which half of the waves are; else NaN."""
+    usual = quantile_of(pad_rows(row, prominence, len(least)), 0.5) >= least
+    return np.where(usual[row] & (prominence >= least[row]), place, np.nan)
+
+
+def _height(x: np.ndarray, row: np.ndarray, place: np.ndarray) -> np.ndarray:
+    """Return the signal at places between samples, by a parabola through the three samples around; NaN stays."""
+    known = ~np.isnan(place)
+    middle = np.rint(np.where(known, place, 1)).astype(np.intp)
+    before, at, after = (x[row, middle + step] for step in (-1, 0, 1))
+    shift = place - middle
+    return at + shift * (after - before) / 2 + np.square(shift) * (after - 2 * at + before) / 2
+
+
+def _prominent(
+    x: np.ndarray, row: np.ndarray, near: np.ndarray, far: np.ndarray, rate: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return where the highest peak between two samples of a row lies, and how far it rises above both sides.
+
+    `near` is the one by the complex; the side away from it reaches 60 ms farther, for in fast hearts a wave may lie at
+    its window's end. NaN and 0 where there is none; both NaN where the row does not hold all that lies between.
+    """
+    first, last = np.minimum(near, far), np.maximum(near, far)
+    whole = (first >= 1) & (last <= x.shape[-1] - 2)
+    place = extreme_between(x, row, np.where(whole, first, np.nan), last)
+    prominence = np.where(whole, 0.0, np.nan)
+    found = np.flatnonzero(~np.isnan(place))
+    beyond = 0.06 * rate
+    first = np.maximum(np.where(far < near, far - beyond, near), 0)
+    last = np.minimum(np.where(far < near, near, far + beyond), x.shape[-1] - 1)
+    top, begin, end = (
+        side[found, np.newaxis].astype(np.intp) for side in (np.rint(place), np.ceil(first), np.floor(last))
+    )
+    places = np.minimum(begin + np.arange(np.max(end - begin, initial=0) + 1), x.shape[-1] - 1)
+    values = x[row[found, np.newaxis], places]
+    before = np.min(values, axis=-1, where=places <= top, initial=np.inf)
+    behind = np.min(values, axis=-1, where=(places >= top) & (places <= end), initial=np.inf)
+    prominence[found] = x[row[found], top[:, 0]] - np.maximum(before, behind)
+    return place, prominence
 
 
 def _statistics(row: np.ndarray, values: np.ndarray, n_rows: int) -> np.ndarray:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from limbeck.signals.arrays import as_signal
+from limbeck.signals.arrays import above_zero, as_signal, is_whole
 from limbeck.signals.decomposition import LEAST_SAMPLES, decompose, unknown_method
 from limbeck.signals.filtering import lowpass
 from limbeck.signals.kinds import feature, step
 from limbeck.signals.resampling import resample
 from limbeck.signals.rowwise import compute_rows, refuse
-from limbeck.signals.scr import SCRs, find_scrs
+from limbeck.signals.scr import LEAST_RATE, SCRs, find_scrs, limit_mistakes
 from limbeck.signals.spectral import unknown_kinds
 
 __all__ = ["PAIN_EDA", "eda", "eda_clean"]
@@ -22,9 +22,10 @@ PEAK_RATE = 16.0
 """Hz to which the phasic part is resampled before responses are sought: a response rises for a second or more."""
 
 
-def _check_clean(cutoff: float, **_: object) -> Iterator[str]:
-    if cutoff <= 0:
-        yield f"the cut-off must be above 0 Hz, found {cutoff}"
+def _check_clean(cutoff: float, order: int, **_: object) -> Iterator[str]:
+    yield from above_zero("cutoff", cutoff, " Hz")
+    if not (is_whole(order) and order > 0):
+        yield f"order must be a whole number above 0, found {order!r}"
 
 
 @step(
@@ -62,8 +63,9 @@ def eda_clean(x: np.ndarray, rate: float, cutoff: float = 3.0, *, order: int = 4
     Raises
     ------
     DataError
-        Too few samples for the zero-phase filter's padding.
+        Too few samples for the zero-phase filter's padding; a cut-off or an order that is not above 0.
     """
+    refuse(_check_clean(cutoff, order))
     x = as_signal(x, rate)
     return x.copy() if cutoff >= rate / 2 else lowpass(x, rate, cutoff, order=order, causal=causal)
 
@@ -76,12 +78,17 @@ class _Window:
     tonic: np.ndarray
     phasic: np.ndarray
     rate: float
-    scrs: SCRs | None  # None where no statistic asks for them
+    scrs: SCRs | None  # None where no statistic asks for them, or the rate is too low
 
     @property
     def responses(self) -> SCRs:
         assert self.scrs is not None  # noqa: S101 (which kinds ask for them is stated beside them)
         return self.scrs
+
+    def value(self, kind: str) -> np.ndarray:
+        if kind in _RESPONSES and self.scrs is None:
+            return np.full(len(self.signal), np.nan)
+        return _KINDS[kind](self)
 
 
 def _sum(values: np.ndarray) -> np.ndarray:
@@ -178,8 +185,7 @@ in order."""
 def _check(kinds: Sequence[str], minimum: float, relative: float, **parameters: object) -> Iterator[str]:
     yield from unknown_kinds(kinds, _KINDS)
     yield from unknown_method(**parameters)  # type: ignore[arg-type]
-    if minimum < 0 or not 0 <= relative <= 1:
-        yield f"minimum must be at least 0 and relative between 0 and 1, found {minimum} and {relative}"
+    yield from limit_mistakes(minimum, relative)
 
 
 @feature(
@@ -210,7 +216,7 @@ def eda(
     ----------
     x : ndarray of shape (..., n_times), float
     rate : float
-        Hz; 4 or more for responses.
+        Hz; below 4, all that is said of responses is NaN, their count too: they fall between the samples.
     kinds : sequence of str
         ``tonic_mean tonic_sd tonic_range tonic_slope`` and ``phasic_mean phasic_sd phasic_max`` of the parts;
         ``scr_count``, ``scr_rate`` (per minute); ``amplitude_mean amplitude_sd amplitude_sum amplitude_first``;
@@ -231,6 +237,11 @@ def eda(
     ndarray of shape (..., n_kinds), float64
         NaN where samples are missing and for windows of fewer than 10 samples; the spread of a constant is 0, its
         scaled form NaN.
+
+    Raises
+    ------
+    DataError
+        An unknown kind or method, or limits out of their ranges; a rate of 0.1 Hz or less.
     """
     x = as_signal(x, rate)
     refuse(_check(kinds, minimum, relative, method=method, decimate_to=decimate_to))
@@ -240,9 +251,9 @@ def eda(
     def compute(rows: np.ndarray, flat: np.ndarray) -> np.ndarray:
         rows = np.where(flat[:, np.newaxis], rows[:, :1], rows)  # rounding noise is no signal
         tonic, phasic = decompose(rows, rate, method, decimate_to=decimate_to)
-        scrs = _find(phasic, rate, minimum, relative) if not set(kinds).isdisjoint(_RESPONSES) else None
-        window = _Window(rows, tonic, phasic, rate, scrs)
-        return np.stack([_KINDS[kind](window) for kind in kinds], axis=-1)
+        wanted = rate >= LEAST_RATE and not set(kinds).isdisjoint(_RESPONSES)
+        window = _Window(rows, tonic, phasic, rate, _find(phasic, rate, minimum, relative) if wanted else None)
+        return np.stack([window.value(kind) for kind in kinds], axis=-1)
 
     return compute_rows(x, len(kinds), compute)
 

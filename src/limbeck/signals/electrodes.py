@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any
@@ -9,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from limbeck.errors import DataError
-from limbeck.signals.arrays import as_signal
+from limbeck.signals.arrays import as_signal, is_number, is_whole
 from limbeck.signals.filtering import bandpass, highpass
-from limbeck.signals.gaps import fill_gaps, missing
+from limbeck.signals.gaps import fill_gaps, missing, row_chunks
 from limbeck.signals.kinds import step
 from limbeck.signals.referencing import check_channels, electrode_name, match_channels, name_mistakes
 from limbeck.signals.rowwise import refuse
@@ -27,9 +28,6 @@ _MONTAGES = ("colin27_1020", "standard_1020")
 _FIT = 30_000
 """Samples that an ICA is fitted to, or 30 per channel squared if that is more."""
 
-_CHUNK = 1_000_000
-"""Samples of all channels that are worked on in double precision at a time."""
-
 _NOISY = 5.0
 """Times the median spread of all electrodes above which one is broken; below its inverse squared it is dead."""
 
@@ -37,20 +35,20 @@ _ALIKE = 0.4
 """Largest correlation with another electrode below which one may be broken."""
 
 _FEWEST = 4
-"""Electrodes from which others can be rebuilt."""
+"""Electrodes from which others can be rebuilt, or of which one can stand out."""
 
 
-def _check_ica(eog: Any, n_components: Any, threshold: float, **_: object) -> Iterator[str]:
+def _check_ica(eog: Any, n_components: Any, threshold: float, seed: int) -> Iterator[str]:
     if eog is not None:
         yield from name_mistakes("eog", eog)
         if not eog:
             yield "eog must name at least one channel"
-    if n_components is not None and not (
-        isinstance(n_components, int) and not isinstance(n_components, bool) and n_components > 1
-    ):
+    if n_components is not None and not (is_whole(n_components) and n_components > 1):
         yield f"n_components must be a whole number above 1, found {n_components!r}"
-    if not 0 < threshold < 1:
-        yield f"threshold must lie between 0 and 1, found {threshold}"
+    if not (is_number(threshold) and 0 < threshold < 1):
+        yield f"threshold must lie between 0 and 1, found {threshold!r}"
+    if not (is_whole(seed) and 0 <= seed < 2**32):
+        yield f"seed must be a whole number from 0 to 2**32 - 1, found {seed!r}"
 
 
 @step(
@@ -58,6 +56,7 @@ def _check_ica(eog: Any, n_components: Any, threshold: float, **_: object) -> It
     runs="recording",
     causal=False,  # the components are fitted to the whole recording
     modalities=("eeg",),
+    mixes=lambda **_: True,
     check=_check_ica,
     libraries=("mne",),
     source="mne.preprocessing.ICA, extended infomax: Lee, Girolami, Sejnowski, Neural Comput. 11:417, 1999",
@@ -110,12 +109,12 @@ def ica(
         No such channel; too short a recording (20 samples per component); every component is the eyes'.
     """
     x = as_signal(x, rate)
-    refuse(_check_ica(eog, n_components, threshold))
+    refuse(_check_ica(eog, n_components, threshold, seed))
     check_channels(x, channels)
     eyes = _eyes(eog, channels)
     cleaned = x.copy().reshape(-1, *x.shape[-2:])
     for recording in cleaned:
-        recording[...] = _without_eyes(recording, rate, eyes, eog is None, n_components, threshold, seed)
+        _take_eyes_off(recording, rate, eyes, eog is None, n_components, threshold, int(seed))
     return cleaned.reshape(x.shape)
 
 
@@ -131,7 +130,7 @@ def _eyes(eog: Sequence[str] | None, channels: tuple[str, ...]) -> list[int]:
     return found
 
 
-def _without_eyes(
+def _take_eyes_off(
     x: np.ndarray,
     rate: float,
     eyes: list[int],
@@ -139,8 +138,8 @@ def _without_eyes(
     n_components: int | None,
     threshold: float,
     seed: int,
-) -> np.ndarray:
-    """Clean one recording (n_channels, n_times)."""
+) -> None:
+    """Clean one recording (n_channels, n_times) in place."""
     gaps = missing(x)
     used = np.flatnonzero(_alive(x, gaps))
     if not set(eyes) & set(used):
@@ -149,19 +148,21 @@ def _without_eyes(
         raise DataError(f"ICA needs at least 3 channels that are neither flat nor missing; found {len(used)}.")
     if n_components is not None and n_components > len(used):
         raise DataError(f"ICA of {len(used)} channels has at most as many components; found {n_components}.")
-    filled = fill_gaps(x[used], gaps[used])
-    whole = ~gaps[used].any(axis=0)
-    most = max(_FIT, 30 * len(used) ** 2)
-    every = slice(None, None, max(1, -(-int(whole.sum()) // most)))
-    if whole.sum() < 20 * len(used):
+    times = np.flatnonzero(~gaps[used].any(axis=0))
+    if len(times) < 20 * len(used):
         raise DataError(
-            f"ICA of {len(used)} channels needs at least {20 * len(used)} samples without a gap; found {whole.sum()}."
+            f"ICA of {len(used)} channels needs at least {20 * len(used)} samples without a gap; found {len(times)}."
         )
-    unmixing, mixing = _fit_ica(highpass(filled, rate, 1.0)[:, whole][:, every], rate, n_components, seed)
-    shown = bandpass(filled, rate, 1.0, 10.0)[:, whole][:, every].astype(np.float64)
+    times = times[:: -(-len(times) // max(_FIT, 30 * len(used) ** 2))]
+    for index in used:
+        x[index] = fill_gaps(x[index], gaps[index])
+    # of each filtered channel only what the fit needs is kept
+    above = np.stack([highpass(x[index], rate, 1.0)[times] for index in used]).astype(np.float64)
+    unmixing, mixing = _fit_ica(above, rate, n_components, seed)
+    shown = np.stack([bandpass(x[index], rate, 1.0, 10.0)[times] for index in used]).astype(np.float64)
     courses = unmixing @ shown
     over_eyes = np.isin(used, eyes)
-    alike = np.abs(_correlation(courses, shown[over_eyes])) >= threshold
+    alike = np.abs(_standardised(courses) @ _standardised(shown[over_eyes]).T) >= threshold
     # a source in the frontal brain may show in both Fp1 and Fp2, but is stronger elsewhere
     blinks = alike.all(axis=-1) & over_eyes[np.abs(mixing).argmax(axis=0)] if blinks_only else alike.any(axis=-1)
     if blinks.all():
@@ -169,24 +170,20 @@ def _without_eyes(
             f"All {len(blinks)} components correlate with the channels over the eyes by {threshold:g} or more, so that "
             "nothing would be left. Use more electrodes or a higher threshold."
         )
-    cleaned = x.copy()
     if blinks.any():
         taken = np.eye(len(used)) - mixing[:, blinks] @ unmixing[blinks]
-        level = filled.mean(axis=-1, keepdims=True, dtype=np.float64)
-        size = max(1, _CHUNK // len(used))
-        for first in range(0, x.shape[-1], size):
-            part = slice(first, first + size)
-            cleaned[used, part] = taken @ (filled[:, part] - level) + level
-        cleaned[gaps] = np.nan
-    return cleaned
+        level = np.array([x[index].mean(dtype=np.float64) for index in used])[:, np.newaxis]
+        for part in row_chunks(x.shape[-1], len(used)):
+            x[used, part] = taken @ (x[used, part] - level) + level
+    x[gaps] = np.nan
 
 
 def _fit_ica(x: np.ndarray, rate: float, n_components: int | None, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the matrices from channels to components and back, for samples (n_channels, n_times) above 1 Hz."""
+    """Return the matrices from channels to components and back, for float64 (n_channels, n_times) above 1 Hz."""
     import mne
 
     info = mne.create_info(len(x), rate, "eeg", verbose="ERROR")
-    raw = mne.io.RawArray(x.astype(np.float64), info, verbose="ERROR")
+    raw = mne.io.RawArray(x, info, verbose="ERROR")
     # signs judged by all samples, at every tenth block, settle: by a few at random they do not, at ten times the cost
     options = {"extended": True, "kurt_size": x.shape[-1], "ext_blocks": 10}
     fitted = mne.preprocessing.ICA(
@@ -199,15 +196,11 @@ def _fit_ica(x: np.ndarray, rate: float, n_components: int | None, seed: int) ->
     return unmixing, fitted.pre_whitener_ * (kept.T @ fitted.mixing_matrix_)
 
 
-def _correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Return Pearson's correlation of each row (..., n, n_times) with each other row (..., m, n_times); 0 for flat."""
-
-    def standardise(rows: np.ndarray) -> np.ndarray:
-        centred = rows - rows.mean(axis=-1, keepdims=True)
-        length = np.sqrt(np.square(centred).sum(axis=-1, keepdims=True))
-        return np.divide(centred, length, out=np.zeros_like(centred), where=length > 0)
-
-    return standardise(first) @ standardise(second).swapaxes(-1, -2)
+def _standardised(rows: np.ndarray) -> np.ndarray:
+    """Return rows (..., n_times) of mean 0 and length 1, whose products are Pearson's correlations; 0 for flat ones."""
+    centred = rows - rows.mean(axis=-1, keepdims=True)
+    length = np.sqrt(np.square(centred).sum(axis=-1, keepdims=True))
+    return np.divide(centred, length, out=np.zeros_like(centred), where=length > 0)
 
 
 def _alive(x: np.ndarray, gaps: np.ndarray) -> np.ndarray:
@@ -234,6 +227,7 @@ def _check_electrodes(names: Any, causal: bool) -> Iterator[str]:
     runs="recording",
     causal="causal",
     modalities=("eeg",),
+    mixes=lambda **_: True,
     check=_check_electrodes,
     libraries=("mne",),
     source="mne interpolate_bads; spherical splines: Perrin et al., Electroenceph. Clin. Neurophysiol. 72:184, 1989",
@@ -277,23 +271,28 @@ def interpolate_electrodes(
     x = as_signal(x, rate)
     refuse(_check_electrodes(names, causal))
     check_channels(x, channels)
-    positions = _montage_names(channels)
-    rebuilt = x.copy().reshape(-1, *x.shape[-2:])
-    for recording in rebuilt:
-        if names == "auto":
-            bad = match_channels(bad_electrodes(recording, rate, channels=channels), channels)
-        else:
-            bad = match_channels([names] if isinstance(names, str) else names, channels)
-        _rebuild(recording, bad, positions)
+    positions = _montage_names(tuple(channels))
+    recordings = x.reshape(-1, *x.shape[-2:])
+    if isinstance(names, str) and names == "auto":
+        bad = [match_channels(bad_electrodes(each, rate, channels=channels), channels) for each in recordings]
+    else:
+        bad = [match_channels([names] if isinstance(names, str) else names, channels)] * len(recordings)
+    rebuilt = recordings.copy()
+    for recording, broken in zip(rebuilt, bad, strict=True):
+        _rebuild(recording, broken, positions)
     return rebuilt.reshape(x.shape)
 
 
 def bad_electrodes(x: np.ndarray, rate: float, *, channels: tuple[str, ...]) -> tuple[str, ...]:
     """Return the electrodes that look broken beside the others.
 
-    One is broken when, above 1 Hz, it is flat or missing for more than half of the time; its spread (median absolute
-    deviation) is more than 5 times or less than 1/25 of the median spread; or its largest correlation with another
-    electrode, the median over stretches of 1 s, is below 0.4 and below half of what the median electrode has.
+    One is broken when it is flat or missing for more than half of the time. Of 4 or more that are left, one is broken
+    too when, above 1 Hz, its spread (median absolute deviation) is more than 5 times or less than 1/25 of the median
+    spread; or when its largest correlation with another electrode, the median over stretches of 1 s, is below 0.4 and
+    below half of what the median electrode has.
+
+    The usual is what most electrodes do: a majority is assumed sound. Where most are broken alike, the others are
+    those that stand out, and are named.
 
     Parameters
     ----------
@@ -310,22 +309,33 @@ def bad_electrodes(x: np.ndarray, rate: float, *, channels: tuple[str, ...]) -> 
     Raises
     ------
     DataError
-        Not one recording; too short a recording for the 1 Hz high-pass or for a stretch of 1 s.
+        Not one recording; too short a recording for the 1 Hz high-pass or for a stretch of 1 s; half of the electrodes
+        or more stand out, so that it is open which are sound.
     """
-    x = as_signal(x, rate, least=int(np.ceil(rate)))
+    x = as_signal(x, rate)
+    x = as_signal(x, rate, least=math.ceil(rate))
     check_channels(x, channels)
     if x.ndim != 2:
         raise DataError(f"Broken electrodes are looked for in one recording (channel, time); found shape {x.shape}.")
     gaps = missing(x)
     bad = ~_alive(x, gaps)
     others = np.flatnonzero(~bad)
-    if len(others) >= 2:
-        filtered = highpass(fill_gaps(x[others], gaps[others]), rate, 1.0)
-        spread = np.median(np.abs(filtered - np.median(filtered, axis=-1, keepdims=True)), axis=-1)
+    if len(others) >= _FEWEST:
+        filtered = np.empty((len(others), x.shape[-1]), dtype=x.dtype)
+        spread = np.empty(len(others), dtype=x.dtype)
+        for row, index in enumerate(others):  # one at a time, for the sake of memory
+            filtered[row] = highpass(fill_gaps(x[index], gaps[index]), rate, 1.0)
+            spread[row] = np.median(np.abs(filtered[row] - np.median(filtered[row])))
         usual = np.median(spread)
         unlike = (spread > _NOISY * usual) | (spread < usual / _NOISY**2)
         alike = _largest_correlations(filtered, round(rate))
         unlike |= (alike < _ALIKE) & (alike < np.median(alike) / 2)
+        if 2 * unlike.sum() >= len(others):
+            raise DataError(
+                f"{unlike.sum()} of {len(others)} electrodes stand out from the rest "
+                f"({', '.join(channels[index] for index in others[unlike])}), so that it is open which are broken. "
+                "Name the broken ones, or leave this recording out."
+            )
         bad[others[unlike]] = True
     return tuple(channel for channel, broken in zip(channels, bad, strict=True) if broken)
 
@@ -335,11 +345,11 @@ def _largest_correlations(x: np.ndarray, samples: int) -> np.ndarray:
     count = x.shape[-1] // samples
     stretches = x[:, : count * samples].reshape(len(x), count, samples).swapaxes(0, 1)
     largest = np.empty((count, len(x)))
-    size = max(1, _CHUNK // (samples * len(x)))
-    for first in range(0, count, size):
-        alike = np.abs(_correlation(*[stretches[first : first + size].astype(np.float64)] * 2))
+    for part in row_chunks(count, samples * len(x)):
+        rows = _standardised(stretches[part].astype(np.float64))
+        alike = np.abs(rows @ rows.swapaxes(-1, -2))
         alike[:, np.arange(len(x)), np.arange(len(x))] = 0.0
-        largest[first : first + size] = alike.max(axis=-1)
+        largest[part] = alike.max(axis=-1)
     return np.median(largest, axis=0)
 
 
@@ -352,9 +362,7 @@ def _rebuild(x: np.ndarray, bad: list[int], positions: tuple[str, ...]) -> None:
         raise DataError(
             f"{len(bad)} of {len(x)} electrodes are broken; at least {_FEWEST} others are needed to rebuild them."
         )
-    size = max(1, _CHUNK // len(x))
-    for first in range(0, x.shape[-1], size):
-        part = slice(first, first + size)
+    for part in row_chunks(x.shape[-1], len(x)):
         sources = x[good, part]
         gaps = missing(sources)
         rebuilt = np.full((len(bad), sources.shape[-1]), np.nan)

@@ -7,27 +7,31 @@ from collections.abc import Iterator
 import numpy as np
 
 from limbeck.errors import DataError
-from limbeck.signals.arrays import as_signal
+from limbeck.signals.arrays import above_zero, as_signal
 from limbeck.signals.kinds import step
+from limbeck.signals.rowwise import refuse
 from limbeck.signals.trends import detrend
 
 __all__ = ["clip", "demean", "log", "magnitude"]
 
 
 def _check_limits(low: float, high: float) -> Iterator[str]:
-    if not low < high:
-        yield f"low must be below high, found {low} and {high}"
+    real = all(isinstance(limit, int | float | np.integer | np.floating) for limit in (low, high))
+    if not (real and low < high):  # one that is infinite limits one side only
+        yield f"low must be below high, found {low!r} and {high!r}"
 
 
 def _check_floor(floor: float) -> Iterator[str]:
-    if floor <= 0:
-        yield f"floor must be above 0, found {floor}"
+    yield from above_zero("floor", floor, "")
 
 
 @step("clip", runs="recording", causal=True, check=_check_limits, source="numpy.clip")
 def clip(x: np.ndarray, rate: float, low: float, high: float) -> np.ndarray:
     """Limit samples to ``[low, high]`` in the signal's unit; missing samples stay missing."""
-    return np.clip(as_signal(x, rate, least=0), low, high)
+    x = as_signal(x, rate, least=0)
+    refuse(_check_limits(low, high))
+    with np.errstate(over="ignore"):  # a limit beyond single precision is none
+        return np.clip(x, float(low), float(high))
 
 
 @step(
@@ -40,7 +44,10 @@ def clip(x: np.ndarray, rate: float, low: float, high: float) -> np.ndarray:
 )
 def log(x: np.ndarray, rate: float, floor: float = 1e-3) -> np.ndarray:
     """Take the natural logarithm; samples below `floor` (in the signal's unit) are raised to it first."""
-    return np.log(np.maximum(as_signal(x, rate, least=0), floor))
+    x = as_signal(x, rate, least=0)
+    refuse(_check_floor(floor))
+    smallest = float(np.finfo(x.dtype).tiny)  # in single precision a floor below it is 0
+    return np.log(np.maximum(x, max(float(floor), smallest)))
 
 
 @step("magnitude", runs="recording", causal=True, new_channels=lambda channels: ("magnitude",), source="Euclidean norm")

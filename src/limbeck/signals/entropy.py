@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from limbeck.errors import DataError, did_you_mean
-from limbeck.signals.arrays import as_signal, is_flat
+from limbeck.signals.arrays import as_signal, is_flat, is_whole
+from limbeck.signals.filtering import HIGHEST_ORDER
 from limbeck.signals.kinds import feature
 from limbeck.signals.spectral import (
     Bands,
@@ -32,6 +33,8 @@ _UNITS = {"nats": 1.0, "bits": 1 / np.log(2)}
 
 def _check(bands: Any, form: str, order: int, causal: bool, unit: str) -> Iterator[str]:
     yield from band_mistakes(bands)
+    if not (is_whole(order) and 1 <= order <= HIGHEST_ORDER):
+        yield f"order must be a whole number from 1 to {HIGHEST_ORDER}, found {order!r}"
     for what, name, allowed in (("form", form, _FORMS), ("unit", unit, tuple(_UNITS))):
         if name not in allowed:
             yield f"there is no {what} '{name}', only {', '.join(allowed)}.{did_you_mean(str(name), allowed)}"

@@ -13,6 +13,14 @@ odd number. The width at a cut-off is a quarter of it, but at least 2 Hz; never 
 the rate, nor than half of the band. The amplitude is one half at the cut-offs. Low-passes of that length, taken from
 one another or from an impulse, make the other kinds. A high-pass at 0.5 Hz has 6.6 s of taps and delays a causal
 pipeline by 3.3 s.
+
+Near its ends no filter knows what lay beyond, and what it gives there is a guess: over about one period of the lowest
+cut-off (``1 / low`` seconds: 20 s for 0.05 Hz), after the first sample and, where the filter runs both ways, before the
+last. Backwards and forwards, ``iir`` goes on beyond an end by that end turned over, as ``sosfiltfilt`` does, for a few
+samples whatever the cut-off (27 for a band-pass of order 4), and from there as if the level stayed: white noise at
+2 kHz, band-passed from 0.05 to 0.5 Hz, has several times its spread in the first seconds. So filter the whole recording
+and not its windows, and leave a period at either end out. Under a cut-off whose period is longer than the recording all
+of it is such a guess.
 """
 
 from __future__ import annotations
@@ -24,7 +32,7 @@ from functools import lru_cache
 import numpy as np
 
 from limbeck.errors import DataError, did_you_mean
-from limbeck.signals.arrays import as_signal
+from limbeck.signals.arrays import above_zero, as_signal, is_number, is_whole
 from limbeck.signals.gaps import fill_gaps, hold_gaps, missing, row_chunks
 from limbeck.signals.kinds import step
 from limbeck.signals.rowwise import refuse
@@ -40,28 +48,44 @@ _KEEP_LEVEL = ("lowpass", "bandstop")
 _HAMMING = 3.3
 """Transition bandwidth of a Hamming-windowed sinc, times its duration."""
 
+_MOST_TAPS = 10_000_000
+"""Of a linear-phase filter."""
+
+HIGHEST_ORDER = 100
+"""Of a Butterworth filter; from about 150 on its gain is no longer right in double precision."""
+
+_SOUND = 1e-14
+"""Least distance of a section's coefficients from an unstable one's; at that distance rounding costs a gain 1 %."""
+
 
 def _check_method(method: str) -> Iterator[str]:
     if method not in METHODS:
         yield f"there is no method '{method}'.{did_you_mean(str(method), METHODS)}"
 
 
-def _check_band(low: float, high: float, method: str, **_: object) -> Iterator[str]:
-    yield from _check_method(method)
-    if not 0 < low < high:
-        yield f"the cut-offs must satisfy 0 < low < high, found low {low} and high {high} Hz"
+def _check_order(order: int) -> Iterator[str]:
+    if not (is_whole(order) and 1 <= order <= HIGHEST_ORDER):
+        yield f"order must be a whole number from 1 to {HIGHEST_ORDER}, found {order!r}"
 
 
-def _check_cutoff(cutoff: float, method: str, **_: object) -> Iterator[str]:
+def _check_band(low: float, high: float, order: int, method: str, **_: object) -> Iterator[str]:
     yield from _check_method(method)
-    if cutoff <= 0:
-        yield f"the cut-off must be above 0 Hz, found {cutoff}"
+    yield from _check_order(order)
+    if not (is_number(low) and is_number(high) and 0 < low < high):
+        yield f"the cut-offs must satisfy 0 < low < high, found low {low!r} and high {high!r} Hz"
+
+
+def _check_cutoff(cutoff: float, order: int, method: str, **_: object) -> Iterator[str]:
+    yield from _check_method(method)
+    yield from _check_order(order)
+    yield from above_zero("the cut-off", cutoff, " Hz")
 
 
 def _check_notch(frequency: float, quality: float, method: str, **_: object) -> Iterator[str]:
     yield from _check_method(method)
-    if frequency <= 0 or quality <= 0.5:
-        yield f"frequency must be above 0 and quality above 0.5, found {frequency} and {quality}"
+    yield from above_zero("frequency", frequency, " Hz")
+    if not (is_number(quality) and quality > 0.5):
+        yield f"quality must be a number above 0.5, found {quality!r}"
 
 
 @step("bandpass", runs="recording", causal="causal", check=_check_band, source="scipy.signal.butter, firwin")
@@ -84,7 +108,8 @@ def bandpass(
     rate : float
         Hz.
     low, high : float
-        Cut-offs in Hz: -3 dB of one pass (iir) or -6 dB (fir).
+        Cut-offs in Hz: -3 dB of one pass (iir) or -6 dB (fir). About ``1 / low`` seconds at either end are a guess
+        (with ``causal`` at the start only), and all of a shorter signal.
     order : int
         Order of one pass of the Butterworth filter; not used by ``fir``.
     method : {"iir", "fir"}
@@ -103,8 +128,11 @@ def bandpass(
     Raises
     ------
     DataError
-        A cut-off at or above half the rate; too few samples for the zero-phase filter's padding.
+        Cut-offs that are no band, or lie at or above half the rate; one so near to 0 Hz (some 1e-8 of the rate) or to
+        half the rate that double precision cannot hold the filter; an order that is no whole number from 1 to 100; too
+        few samples for the zero-phase filter's padding.
     """
+    refuse(_check_band(low, high, order, method))
     return _filter(x, rate, "bandpass", (low, high), order, method, causal)
 
 
@@ -120,6 +148,7 @@ def bandstop(
     causal: bool = False,
 ) -> np.ndarray:
     """Remove the frequencies between two cut-offs in Hz; parameters as of :func:`bandpass`."""
+    refuse(_check_band(low, high, order, method))
     return _filter(x, rate, "bandstop", (low, high), order, method, causal)
 
 
@@ -128,6 +157,7 @@ def lowpass(
     x: np.ndarray, rate: float, cutoff: float, *, order: int = 4, method: str = "iir", causal: bool = False
 ) -> np.ndarray:
     """Keep the frequencies below a cut-off in Hz; parameters as of :func:`bandpass`."""
+    refuse(_check_cutoff(cutoff, order, method))
     return _filter(x, rate, "lowpass", (cutoff,), order, method, causal)
 
 
@@ -136,6 +166,7 @@ def highpass(
     x: np.ndarray, rate: float, cutoff: float, *, order: int = 4, method: str = "iir", causal: bool = False
 ) -> np.ndarray:
     """Keep the frequencies above a cut-off in Hz; parameters as of :func:`bandpass`."""
+    refuse(_check_cutoff(cutoff, order, method))
     return _filter(x, rate, "highpass", (cutoff,), order, method, causal)
 
 
@@ -149,15 +180,16 @@ def notch(
     method: str = "iir",
     causal: bool = False,
 ) -> np.ndarray:
-    """Remove one frequency in Hz, such as the mains'; `quality` is frequency over bandwidth.
+    """Remove one frequency in Hz, such as the mains'; `quality` is frequency over bandwidth, above 0.5.
 
     ``iir`` is ``scipy.signal.iirnotch``, ``fir`` a band-stop of the same bandwidth; the other parameters are those of
-    :func:`bandpass`.
+    :func:`bandpass`. What is removed goes on ringing for about ``quality / frequency`` seconds: so long are the ends a
+    guess.
     """
+    refuse(_check_notch(frequency, quality, method))
     if method == "fir":
         half = frequency / quality / 2
         return _filter(x, rate, "bandstop", (frequency - half, frequency + half), 0, method, causal)
-    refuse(_check_method(method))
     x = as_signal(x, rate, least=0)
     return _run_sections(x, _notch(float(frequency), float(quality), float(rate)), causal, True)
 
@@ -166,19 +198,24 @@ def _filter(
     x: np.ndarray, rate: float, kind: str, cutoffs: tuple[float, ...], order: int, method: str, causal: bool
 ) -> np.ndarray:
     x = as_signal(x, rate, least=0)
-    refuse(_check_method(method))
     cutoffs = tuple(float(cutoff) for cutoff in cutoffs)
     if method == "fir":
         return _run_taps(x, _window_sinc(kind, cutoffs, float(rate)), causal, kind in _KEEP_LEVEL)
-    return _run_sections(x, _butterworth(kind, cutoffs, float(rate), order), causal, kind in _KEEP_LEVEL)
+    return _run_sections(x, _butterworth(kind, cutoffs, float(rate), int(order)), causal, kind in _KEEP_LEVEL)
 
 
 @lru_cache(maxsize=256)
 def _butterworth(kind: str, cutoffs: tuple[float, ...], rate: float, order: int) -> np.ndarray:
     from scipy import signal
 
-    _refuse_cutoffs(cutoffs, rate, kind)
+    _refuse_above_nyquist(cutoffs[-1], rate, kind)
     sections = signal.butter(order, cutoffs if len(cutoffs) > 1 else cutoffs[0], btype=kind, fs=rate, output="sos")
+    if not _is_sound(sections):
+        found = " to ".join(f"{cutoff:g}" for cutoff in cutoffs)
+        raise DataError(
+            f"{kind}: double precision cannot hold a filter with a cut-off so near to 0 Hz, or to half the rate; found "
+            f"{found} Hz at {rate:g} Hz. Choose another cut-off, or lower the rate first ({{resample: ...}})."
+        )
     return _read_only(sections)
 
 
@@ -186,17 +223,36 @@ def _butterworth(kind: str, cutoffs: tuple[float, ...], rate: float, order: int)
 def _notch(frequency: float, quality: float, rate: float) -> np.ndarray:
     from scipy import signal
 
-    _refuse_cutoffs((frequency,), rate, "notch")
-    return _read_only(signal.tf2sos(*signal.iirnotch(frequency, quality, fs=rate)))
+    _refuse_above_nyquist(frequency, rate, "notch")
+    width = frequency / quality
+    sections = signal.tf2sos(*signal.iirnotch(frequency, quality, fs=rate)) if width < rate / 2 else None
+    if sections is None or not _is_sound(sections):
+        raise DataError(
+            f"notch: a band of {width:g} Hz around {frequency:g} Hz cannot be removed at {rate:g} Hz; its width, "
+            f"frequency / quality, must lie between 0 and {rate / 2:g} Hz, and far from both. Choose another quality."
+        )
+    return _read_only(sections)
+
+
+def _is_sound(sections: np.ndarray) -> bool:
+    """Return whether the poles lie inside the unit circle, by more than rounding can move them."""
+    _, first, second = sections[:, 3:].T
+    inside = [1 + first + second, 1 - first + second, 1 - second]
+    return bool(np.min(inside) > _SOUND)
 
 
 @lru_cache(maxsize=256)
 def _window_sinc(kind: str, cutoffs: tuple[float, ...], rate: float) -> np.ndarray:
     from scipy import signal
 
-    _refuse_cutoffs(cutoffs, rate, kind)
+    _refuse_above_nyquist(cutoffs[-1], rate, kind)
     widths = [min(max(cutoff / 4, 2.0), cutoff, rate / 2 - cutoff) for cutoff in cutoffs]
     width = min(widths) if len(cutoffs) == 1 else min(*widths, (cutoffs[1] - cutoffs[0]) / 2)
+    if not _HAMMING * rate < _MOST_TAPS * width:
+        raise DataError(
+            f"{kind}: a transition of {width:g} Hz at {rate:g} Hz needs a linear-phase filter of more than "
+            f"{_MOST_TAPS:,} taps. Use method: iir, or lower the rate first ({{resample: ...}})."
+        )
     # an odd length is symmetric about a sample, and the only one with which a high-pass can be made
     taps = max(3, math.ceil(_HAMMING * rate / width) | 1)
     # low-passes have a gain of exactly 1 at 0 Hz, so that what is made of them removes or keeps a level exactly
@@ -208,13 +264,10 @@ def _window_sinc(kind: str, cutoffs: tuple[float, ...], rate: float) -> np.ndarr
     return _read_only(designs[kind])
 
 
-def _refuse_cutoffs(cutoffs: tuple[float, ...], rate: float, kind: str) -> None:
-    if not all(np.isfinite(cutoffs)) or cutoffs[0] <= 0 or any(np.diff(cutoffs) <= 0):
-        found = " and ".join(f"{cutoff:g}" for cutoff in cutoffs)
-        raise DataError(f"{kind}: cut-offs must be above 0 Hz, the lower one first; found {found} Hz.")
-    if cutoffs[-1] >= rate / 2:
+def _refuse_above_nyquist(highest: float, rate: float, kind: str) -> None:
+    if highest >= rate / 2:
         raise DataError(
-            f"{kind}: {cutoffs[-1]:g} Hz cannot be filtered in a signal sampled at {rate:g} Hz; "
+            f"{kind}: {highest:g} Hz cannot be filtered in a signal sampled at {rate:g} Hz; "
             f"the frequency must lie below {rate / 2:g} Hz."
         )
 

@@ -39,6 +39,10 @@ def _same_start(start: float, rate: float, /, **_: Any) -> float:
     return start
 
 
+def _never(**_: Any) -> bool:
+    return False
+
+
 def _no_mistakes(**_: Any) -> Iterable[str]:
     return ()
 
@@ -107,6 +111,8 @@ class StepKind(Kind):
         What becomes of rate, channel names and unit: ``(value, **parameters)``. Steps per window keep the rate.
     new_start : callable
         What becomes of the time of the first sample: ``(start, rate, **parameters)``.
+    mixes : callable
+        Whether it makes each channel of all of them, as an average reference does: ``(**parameters)``.
     """
 
     runs: Runs
@@ -115,6 +121,7 @@ class StepKind(Kind):
     new_channels: Callable[..., tuple[str, ...]] = _same
     new_unit: Callable[..., str] = _same
     new_start: Callable[..., float] = _same_start
+    mixes: Callable[..., bool] = _never
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from limbeck.errors import DataError
-from limbeck.signals.arrays import as_signal
+from limbeck.signals.arrays import above_zero, as_signal
 from limbeck.signals.kinds import feature
 from limbeck.signals.rowwise import compute_rows, refuse
 from limbeck.signals.spectral import unknown_kinds
@@ -17,6 +17,10 @@ __all__ = ["motion"]
 
 LEAST_GRAVITY = 0.1
 """g; a shorter mean acceleration has no direction that would tell a posture."""
+
+SLOWEST = 0.3
+"""Hz, the slowest movement that can be the dominant one: at the wrist, what is slower is change of posture, which has
+most of the power of nearly every window."""
 
 
 class _Motion:
@@ -54,7 +58,11 @@ def _dominant_frequency(motion: _Motion) -> np.ndarray:
     samples = motion.x.shape[-1]
     spectrum = fft.rfft(motion.moving * signal.get_window("hann", samples), axis=-1)[..., 1:]
     power = (np.square(spectrum.real) + np.square(spectrum.imag)).sum(axis=-2)
-    peak = fft.rfftfreq(samples, 1 / motion.rate)[1:][power.argmax(axis=-1)]
+    frequencies = fft.rfftfreq(samples, 1 / motion.rate)[1:]
+    moving = frequencies >= SLOWEST - 1e-9
+    if not moving.any():
+        return np.full(len(motion.x), np.nan)
+    peak = frequencies[moving][power[..., moving].argmax(axis=-1)]
     return np.where((motion.moving == 0).all(axis=(-2, -1)), np.nan, peak)
 
 
@@ -78,8 +86,7 @@ _USUAL = ("energy", "mad", "enmo", "pitch", "roll", "dominant_frequency")
 
 def _check(kinds: Sequence[str], still: float) -> Iterator[str]:
     yield from unknown_kinds(kinds, _KINDS)
-    if still <= 0:
-        yield f"still must be above 0 g, found {still}"
+    yield from above_zero("still", still, " g")
 
 
 def _columns(channels: Sequence[str], kinds: Sequence[str], still: float) -> tuple[tuple[str, str], ...]:
@@ -119,9 +126,9 @@ def motion(x: np.ndarray, rate: float, kinds: Sequence[str] = _USUAL, *, still: 
     kinds : sequence of str
         Movement: ``energy`` (mean squared length of the acceleration about its mean: the variances of the axes added
         up), ``mad`` (mean absolute deviation of the magnitude), ``enmo`` (mean of what the magnitude is above 1 g, 0
-        where it is below), ``jerk`` (mean length of the change per second), ``dominant_frequency`` (where the power of
-        all axes, their means off, under a Hann window is largest), ``still_share`` (of samples whose magnitude is
-        within `still` of its mean).
+        where it is below), ``jerk`` (mean length of the change per second), ``dominant_frequency`` (where, from
+        0.3 Hz on, the power of all axes under a Hann window is largest), ``still_share`` (of samples whose magnitude
+        is within `still` of its mean).
         Level and posture: ``magnitude`` (mean), ``pitch`` (of -x above the plane of y and z), ``roll`` (from z towards
         y), ``angle_z`` (of z above the plane of x and y, as in GGIR).
     still : float
@@ -130,7 +137,8 @@ def motion(x: np.ndarray, rate: float, kinds: Sequence[str] = _USUAL, *, still: 
     Returns
     -------
     ndarray of shape (..., n_kinds), float64
-        NaN where a sample of any axis is missing. `dominant_frequency` is NaN for a constant signal, angles are where
+        NaN where a sample of any axis is missing. `dominant_frequency` is NaN for a constant signal and
+        for rates or windows that hold no frequency above 0.3 Hz, angles are where
         the mean acceleration is less than 0.1 g: in free fall, or behind a high-pass filter.
 
     Raises

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from limbeck.errors import DataError, did_you_mean
-from limbeck.signals.arrays import as_signal
+from limbeck.signals.arrays import above_zero, as_signal
 from limbeck.signals.gaps import missing
 from limbeck.signals.kinds import feature, step
 from limbeck.signals.rowwise import compute_rows, refuse
@@ -30,8 +30,7 @@ METHODS = ("rms", "mean_abs")
 
 
 def _check_envelope(window: float, method: str, causal: bool) -> Iterator[str]:
-    if window <= 0:
-        yield f"window must be above 0 s, found {window}"
+    yield from above_zero("window", window, " s")
     if method not in METHODS:
         yield f"there is no method '{method}'.{did_you_mean(str(method), METHODS)}"
 
@@ -71,11 +70,11 @@ def envelope(
     Raises
     ------
     DataError
-        A window of fewer than 2 samples.
+        A window of fewer than 2 samples, or longer than the signal.
     """
     refuse(_check_envelope(window, method, causal))
     x = as_signal(x, rate)
-    width = _envelope_width(rate, window)
+    width = _envelope_width(rate, window, x.shape[-1])
     ahead = 0 if causal else (width - 1) // 2
 
     def average(rows: np.ndarray) -> np.ndarray:
@@ -89,8 +88,10 @@ def envelope(
     return in_blocks(x, x.shape[-1], average, expansion=4, dtype=x.dtype)
 
 
-def _envelope_width(rate: float, window: float) -> int:
-    width = round(window * rate)
+def _envelope_width(rate: float, window: float, samples: int) -> int:
+    width = round(min(window * rate, samples + 1))
+    if width > samples:
+        raise DataError(f"The envelope's window of {window:g} s is longer than the signal of {samples / rate:g} s.")
     if width < 2:
         raise DataError(
             f"The envelope needs at least 2 samples in its window; found {window:g} s at {rate:g} Hz. "
@@ -145,12 +146,7 @@ class _Muscle:
     @cached_property
     def envelope(self) -> np.ndarray:
         """The moving RMS (n_rows, n_times - width + 1) over windows that lie wholly in the row."""
-        width = _envelope_width(self.rate, self.window)
-        if width > self.x.shape[-1]:
-            raise DataError(
-                f"The envelope's window of {self.window:g} s is longer than the signal of "
-                f"{self.x.shape[-1] / self.rate:g} s."
-            )
+        width = _envelope_width(self.rate, self.window, self.x.shape[-1])
         return np.sqrt(_moving_sum(np.square(self.x), width, 0)[:, width - 1 :] / width)
 
     @cached_property
@@ -252,8 +248,7 @@ _USUAL = ("rms", "zero_crossing_rate", "mean_frequency", "median_frequency", "en
 
 def _check_emg(kinds: Sequence[str], window: float) -> Iterator[str]:
     yield from unknown_kinds(kinds, _KINDS)
-    if window <= 0:
-        yield f"window must be above 0 s, found {window}"
+    yield from above_zero("window", window, " s")
 
 
 @feature(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from limbeck.errors import DataError
-from limbeck.signals.arrays import as_signal
+from limbeck.signals.arrays import above_zero, as_signal
 from limbeck.signals.kinds import feature
 from limbeck.signals.rowwise import compute_rows, refuse
 from limbeck.signals.spectral import unknown_kinds
@@ -27,8 +27,8 @@ SACCADE = 6.0
 SHORTEST_SACCADE = 0.012
 """Seconds that a saccade lasts at least."""
 
-ENOUGH_RATE = 100.0
-"""Hz; faster signals are averaged down to this or more, so that velocity spans the same time at every rate."""
+EYE_RATE = 100.0
+"""Hz to which signals are resampled, so that velocity spans the same time at every rate."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,7 @@ _USUAL = ("blink_rate", "saccade_rate", "saccade_energy", "velocity_rms")
 
 def _check(kinds: Sequence[str], blink: float) -> Iterator[str]:
     yield from unknown_kinds(kinds, _KINDS)
-    if blink <= 0:
-        yield f"blink must be above 0 µV, found {blink}"
+    yield from above_zero("blink", blink, " µV")
 
 
 @feature(
@@ -98,6 +97,9 @@ def eog(x: np.ndarray, rate: float, kinds: Sequence[str] = _USUAL, *, blink: flo
         ``saccade_rate``, ``saccade_amplitude`` (mean change), ``saccade_velocity`` (mean of the peaks),
         ``saccade_energy`` (squared velocity within saccades, over the whole window's samples).
         All movement: ``velocity_rms``.
+        Signals are brought to 100 Hz first, and velocity is taken over 20 ms to either side, so it is lower than a
+        short saccade's own: the peak is 0.9 of it for a saccade that takes 70 ms from 10 to 90 %, 0.7 for 35 ms (0.68
+        at 50 Hz to 0.75 at 100 Hz), half for 18 ms.
     blink : float
         µV; a threshold in units, since one relative to the window would find blinks where there are none.
 
@@ -127,10 +129,8 @@ def eog(x: np.ndarray, rate: float, kinds: Sequence[str] = _USUAL, *, blink: flo
 
 
 def _follow(rows: np.ndarray, rate: float, blink: float) -> _Eyes:
-    every = max(1, int(rate / ENOUGH_RATE))
-    samples = rows.shape[-1] // every
-    x = rows[:, : samples * every].reshape(len(rows), samples, every).mean(axis=-1)
-    rate = rate / every
+    seconds = rows.shape[-1] / rate
+    x, rate = _at_eye_rate(rows, rate), EYE_RATE
     blinks, blinking = _find_blinks(x, rate, blink)
     # velocity over two samples to either side, smoothed, as Engbert and Kliegl take it
     velocity = (x[:, 4:] + x[:, 3:-1] - x[:, 1:-3] - x[:, :-4]) * rate / 6
@@ -154,7 +154,7 @@ def _follow(rows: np.ndarray, rate: float, blink: float) -> _Eyes:
     top = np.maximum.reduceat(padded, bounds)[::2] if len(row) else np.empty(0)
     energy = np.add.reduceat(np.square(padded), bounds)[::2] if len(row) else np.empty(0)
     return _Eyes(
-        seconds=rows.shape[-1] / (rate * every),
+        seconds=seconds,
         blinks=blinks[0],
         blink_height=blinks[1],
         blink_seconds=blinks[2],
@@ -164,6 +164,20 @@ def _follow(rows: np.ndarray, rate: float, blink: float) -> _Eyes:
         saccade_energy=add_up(energy) / velocity.shape[-1] * known,
         speed=np.sqrt(np.square(velocity).mean(axis=-1)),
     )
+
+
+def _at_eye_rate(rows: np.ndarray, rate: float) -> np.ndarray:
+    """Average down to `EYE_RATE` or somewhat more, and interpolate linearly.
+
+    A sharper filter would ring at every saccade, and the ringing be taken for more of them.
+    """
+    every = max(1, int(rate / EYE_RATE))
+    samples = rows.shape[-1] // every
+    means = rows[:, : samples * every].reshape(len(rows), samples, every).mean(axis=-1)
+    step = rate / every / EYE_RATE
+    at = np.arange(int((samples - 1) / step + 1e-9) + 1) * step
+    before = np.minimum(at.astype(np.int64), samples - 2)
+    return means[:, before] + (at - before) * (means[:, before + 1] - means[:, before])
 
 
 def _find_blinks(x: np.ndarray, rate: float, blink: float) -> tuple[np.ndarray, np.ndarray]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from limbeck.errors import DataError, did_you_mean
-from limbeck.signals.arrays import as_signal
+from limbeck.signals.arrays import above_zero, as_signal
 from limbeck.signals.gaps import gap_lengths, hold_gaps, missing, row_chunks
 from limbeck.signals.kinds import step
 from limbeck.signals.rowwise import refuse
@@ -23,20 +23,25 @@ METHODS = ("linear", "cubic")
 _NORMAL = 1.4826
 """Standard deviation of a normal distribution over its median absolute deviation."""
 
-_CHUNK = 1_000_000
+_STRETCH = 16_384
+"""Samples of a row that are worked on at a time, or four windows if that is more."""
+
+_SORTED = 32_768
 """Samples of windows that are sorted at a time."""
+
+_SPARSE = 0.05
+"""Share of windows that may hold fewer samples than the ranks of a stretch are chosen for."""
 
 
 def _check_hampel(window: float, threshold: float, replace: str, **_: object) -> Iterator[str]:
-    if window <= 0 or threshold <= 0:
-        yield f"window and threshold must be above 0, found {window} s and {threshold}"
+    yield from above_zero("window", window, " s")
+    yield from above_zero("threshold", threshold, "")
     if replace not in REPLACEMENTS:
         yield f"there is no replacement '{replace}'.{did_you_mean(str(replace), REPLACEMENTS)}"
 
 
 def _check_interpolate(longest: float, method: str, **_: object) -> Iterator[str]:
-    if longest <= 0:
-        yield f"longest must be above 0 s, found {longest}"
+    yield from above_zero("longest", longest, " s")
     if method not in METHODS:
         yield f"there is no method '{method}'.{did_you_mean(str(method), METHODS)}"
 
@@ -90,48 +95,58 @@ def hampel(
     """
     x = as_signal(x, rate)
     refuse(_check_hampel(window, threshold, replace))
-    half = int(np.floor(window * rate / 2 + 1e-9))
+    half = int(min(float(window) * float(rate) / 2 + 1e-9, x.shape[-1]))  # a longer window holds no more
     if half < 1:
         raise DataError(
             f"The Hampel filter's window of {window:g} s holds fewer than 3 samples at {rate:g} Hz; "
             f"it needs {2 / rate:g} s or more."
         )
     cleaned = x.reshape(-1, x.shape[-1]).copy()
-    for row in cleaned:
-        # before the first and behind the last sample there is nothing, which counts as missing
-        padded = np.pad(row.astype(np.float64), (2 * half, 0) if causal else half, constant_values=np.nan)
-        where, medians = _find_outliers(row, padded, half, threshold)
-        row[where] = np.nan if replace == "nan" else medians
+    length, lead = max(_STRETCH, 8 * half), 2 * half if causal else half
+    for row, result in zip(x.reshape(cleaned.shape), cleaned, strict=True):
+        for first in range(0, len(row), length):
+            stretch = result[first : first + length]
+            around = _part(row, first - lead, len(stretch) + 2 * half)
+            where, medians = _find_outliers(stretch, around, half, float(threshold))
+            stretch[where] = np.nan if replace == "nan" else medians
     return cleaned.reshape(x.shape)
+
+
+def _part(row: np.ndarray, first: int, length: int) -> np.ndarray:
+    """Return so many samples in double precision; where the row has none, they are missing."""
+    part = np.full(length, np.nan)
+    there = row[max(0, first) : first + length]
+    part[max(0, -first) :][: len(there)] = there
+    return part
 
 
 def _find_outliers(row: np.ndarray, padded: np.ndarray, half: int, threshold: float) -> tuple[np.ndarray, np.ndarray]:
     """Return the places of outliers and the medians there; sample i is judged by ``padded[i : i + 2 * half + 1]``.
 
     Few windows are sorted: the median absolute deviation lies between the smaller and the larger distance of two
-    quartiles from the median, which running ranks give at little cost. Only where these leave the answer open, or
-    samples are missing, it is computed.
+    ranks, half of the samples apart, from the median, and running ranks cost little. Only where these leave the answer
+    open it is computed.
     """
-    from scipy import ndimage
-
+    there = ~np.isnan(row)
+    if not there.any():
+        return np.flatnonzero(there), row[there]
     size, limit = 2 * half + 1, threshold * _NORMAL
     gaps = np.isnan(padded)
-    filled = np.where(gaps, 0.0, padded)
-    # ranks that are `half` or `half` + 1 apart: half of the window lies within either distance, or outside it
-    low, medians, high = (
-        ndimage.rank_filter(filled, rank, size=size)[half : half + len(row)]
-        for rank in (half // 2, half, 2 * half - half // 2)
-    )
-    distance = np.abs(row - medians)
-    outliers = distance > limit * np.maximum(high - medians, medians - low)
-    unsure = (distance > limit * np.minimum(high - medians, medians - low)) & ~outliers
     missed = np.concatenate([[0], np.cumsum(gaps)])
-    unsure |= missed[size:] > missed[:-size]
-    unsure &= ~np.isnan(row)
-    outliers &= ~unsure
+    count = size - (missed[size:] - missed[:-size])
+    # most windows hold twice so many samples, or more
+    apart = int(np.quantile(count[there], _SPARSE, method="lower")) // 2
+    low, medians, high = _ranks(padded, gaps, half, apart)
+    distance = np.abs(row - medians)
+    # between the two ranks lie fewer than half of the window's samples, if it holds enough of them ...
+    unsure = there & ((distance > limit * np.minimum(high - medians, medians - low)) | (count < 2 * apart))
+    # ... and from one to the other half of them or more, if it does not hold too many
+    sure = (distance > limit * np.maximum(high - medians, medians - low)) & (count <= 2 * apart + 1)
+    outliers = unsure & sure
+    unsure &= ~outliers
     windows = np.lib.stride_tricks.sliding_window_view(padded, size)
     places = np.flatnonzero(unsure)
-    step_length = max(1, _CHUNK // size)
+    step_length = max(1, _SORTED // size)
     for first in range(0, len(places), step_length):
         place = places[first : first + step_length]
         sorted_ = windows[place]
@@ -141,6 +156,30 @@ def _find_outliers(row: np.ndarray, padded: np.ndarray, half: int, threshold: fl
         medians[place] = middle
     where = np.flatnonzero(outliers)
     return where, medians[where]
+
+
+def _ranks(padded: np.ndarray, gaps: np.ndarray, half: int, apart: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the median of each window, and two values around it that are `apart` ranks from one another.
+
+    Missing samples become the smallest and the largest number by turns, so that a window holds as many of the one as of
+    the other, or one more. Its median is then that of the samples that are there, or the upper or lower of the two in
+    their middle; with the turns exchanged it is the other of the two.
+    """
+    from scipy import ndimage
+
+    def rank(samples: np.ndarray, which: int) -> np.ndarray:
+        return ndimage.rank_filter(samples, which, size=2 * half + 1)[half : len(samples) - half]
+
+    below = half - apart // 2
+    turns = np.where(np.arange(np.count_nonzero(gaps)) % 2, np.inf, -np.inf)
+    filled = padded.copy()
+    filled[gaps] = turns
+    low, medians, high = rank(filled, below), rank(filled, half), rank(filled, below + apart)
+    if len(turns):
+        filled[gaps] = -turns
+        with np.errstate(invalid="ignore"):  # of a window without samples the two are infinite
+            medians = (medians + rank(filled, half)) / 2
+    return low, medians, high
 
 
 def _median(windows: np.ndarray) -> np.ndarray:
@@ -189,7 +228,7 @@ def interpolate(
     """
     x = as_signal(x, rate)
     refuse(_check_interpolate(longest, method))
-    most = int(np.floor(longest * rate + 1e-9))
+    most = int(min(float(longest) * float(rate) + 1e-9, x.shape[-1]))  # no gap is longer than the signal
     if most < 1:
         raise DataError(f"Gaps of up to {longest:g} s hold no sample at {rate:g} Hz; a sample lasts {1 / rate:g} s.")
     filled = x.reshape(-1, x.shape[-1]).copy()

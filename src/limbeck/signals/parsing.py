@@ -253,7 +253,7 @@ def _type_mistakes(name: str, value: Any, annotation: str) -> Iterator[str]:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if annotation == "float" and not (number and math.isfinite(value)):
         yield f"{name} must be a number, found {value!r}"
-    elif annotation == "int" and not (number and isinstance(value, int) and value > 0):
-        yield f"{name} must be a whole number above 0, found {value!r}"
+    elif annotation == "int" and not (number and isinstance(value, int) and value >= 0):
+        yield f"{name} must be a whole number, 0 or more, found {value!r}"
     elif annotation == "bool" and not isinstance(value, bool):
         yield f"{name} must be true or false, found {value!r}"

@@ -75,6 +75,22 @@ class Pipeline:
                 reasons.append(f"{each.name} looks at later samples; {remedy}")
         return tuple(reasons)
 
+    def mixed_channels(self, channels: Sequence[str]) -> tuple[str, ...]:
+        """Return the channels that the first step which makes each of all needs; none if there is no such step.
+
+        Parameters
+        ----------
+        channels : sequence of str
+            As recorded.
+        """
+        names = tuple(channels)
+        for each in self.steps:
+            kind = cast("StepKind", each.kind)
+            if kind.mixes(**each.parameters):
+                return names
+            names = kind.new_channels(names, **each.parameters)
+        return ()
+
     @property
     def definition(self) -> dict[str, Any]:
         """The whole pipeline with every parameter, as JSON values."""

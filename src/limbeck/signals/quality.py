@@ -15,7 +15,7 @@ from limbeck.errors import DataError, did_you_mean
 from limbeck.recording import MODALITIES
 from limbeck.signals.arrays import as_signal
 from limbeck.signals.beats import find_beats
-from limbeck.signals.gaps import fill_gaps
+from limbeck.signals.gaps import fill_gaps, row_chunks
 from limbeck.signals.respiration import find_breaths
 
 __all__ = ["QUALITY", "moving_share", "quality", "window_quality"]
@@ -36,6 +36,8 @@ class _Limits:
     rail : float or None
         Seconds at a recording's lowest or highest value that count as clipped (three samples at least); None where
         signals are so slow that they rest at their extremes.
+    strays : bool
+        Whether samples beyond a rail are thinkable; not where a signal may rest anywhere, as an axis of gravity does.
     floor : float
         Hz from which on power counts in comparing the mains with the rest; 0: the whole variance.
     swing : float or None
@@ -52,6 +54,7 @@ class _Limits:
 
     flat: float = 1.0
     rail: float | None = None
+    strays: bool = True
     floor: float = 0.0
     swing: float | None = None
     slow: float | None = None
@@ -67,7 +70,7 @@ _LIMITS: dict[str, _Limits] = {
     "emg": _Limits(flat=0.5, rail=0.005, floor=2.0, slow=0.05),
     "bvp": _Limits(flat=1.0, rail=0.05, floor=0.5, slow=2.0),
     "resp": _Limits(flat=5.0, rail=0.25),
-    "acc": _Limits(flat=60.0, rail=0.05),
+    "acc": _Limits(flat=60.0, rail=0.05, strays=False),
     "eda": _Limits(flat=10.0, span=(0.05, 60.0), step=(2.5, 0.25), around=5.0),
     "temp": _Limits(flat=120.0, span=(15.0, 45.0), step=(1.0, 1.0), around=1.0),
     "gaze": _Limits(flat=2.0),
@@ -87,23 +90,31 @@ class _Rhythm:
         Shortest and longest interval in seconds.
     deviation : float
         Largest deviation from the median of the intervals around, as a share of that.
+    stretch : float
+        Seconds in which beats are sought at a time. The search for pulse waves compares them with the row's mean: in
+        short stretches a burst of motion spoils itself and not the whole recording. On Stress-Predict the quality of
+        the peaks then follows the share of beats that the device itself is sure of with r = 0.83 (whole: 0.73).
     """
 
     rate: float
     span: tuple[float, float]
     deviation: float
+    stretch: float
 
 
 # A missed or a false beat makes an interval deviate by half and more, sinus arrhythmia by less than a fifth. Breaths
 # vary by a third at rest (Tobin et al., J. Appl. Physiol. 65:309, 1988): only a missed or a halved one stands out.
 _RHYTHMS = {
-    "ecg": _Rhythm(128.0, (0.3, 2.0), 0.3),
-    "bvp": _Rhythm(32.0, (0.3, 2.0), 0.3),
-    "resp": _Rhythm(8.0, (1.0, 20.0), 0.75),
+    "ecg": _Rhythm(128.0, (0.3, 2.0), 0.3, stretch=480.0),
+    "bvp": _Rhythm(64.0, (0.3, 2.0), 0.3, stretch=120.0),
+    "resp": _Rhythm(8.0, (1.0, 20.0), 0.75, stretch=np.inf),
 }
 
 _AROUND = 11
 """Intervals over which that median is taken."""
+
+_OVERLAP = 30.0
+"""Seconds on either side of them that are looked at too."""
 
 _ON_END = 3
 """Plausible intervals that must follow one another."""
@@ -120,10 +131,19 @@ _MOVING = 0.05
 wrist in the laboratory half of the seconds stay below 0.015, and nine of ten below 0.14 (Stress-Predict)."""
 
 _QUARTERS = 4
-"""Blocks per second in which motion is looked for."""
+"""Blocks per second, at least, in which motion is looked for."""
 
-_CHUNK = 1_000_000
-"""Samples that are looked at at a time, so that what is computed on the way stays small."""
+_TOUCHES = 3
+"""Stretches in which a row rests at a rail, at least, if some samples lie beyond it."""
+
+_BEYOND = 0.02
+"""Largest number of samples beyond such a rail, as a share of those that rest at it."""
+
+_INSIDE = 0.3
+"""The same of samples on the next value inside, where a coarse converter that is not at its end has about as many."""
+
+_AT_HOME = 0.25
+"""Share of a row's samples that may lie at such a rail; a value that holds more is where the signal is at home."""
 
 
 def quality(x: np.ndarray, rate: float, modality: str, *, moving: np.ndarray | None = None) -> np.ndarray:
@@ -141,7 +161,8 @@ def quality(x: np.ndarray, rate: float, modality: str, *, moving: np.ndarray | N
     modality : str
         One of `limbeck.recording.MODALITIES`.
     moving : ndarray of shape (...), optional
-        The share of each row's time in which the wearer moved, as of :func:`moving_share`.
+        The share of each row's time in which the wearer moved, as of :func:`moving_share`; of fewer axes or a length
+        of 1, where rows share it.
 
     Returns
     -------
@@ -151,14 +172,14 @@ def quality(x: np.ndarray, rate: float, modality: str, *, moving: np.ndarray | N
     Raises
     ------
     DataError
-        An unknown modality, no samples.
+        An unknown modality, no samples, or another number of `moving` than rows.
     """
     x = as_signal(x, rate)
     rows = x.reshape(-1, x.shape[-1])
     at = np.zeros(1, dtype=np.int64)
     values = _judged(rows, rate, modality, at, x.shape[-1])
     if moving is not None:
-        _put_motion(values, modality, np.broadcast_to(moving, x.shape[:-1]).reshape(1, -1))
+        _put_motion(values, modality, _shaped(moving, x.shape[:-1], "row").reshape(1, -1))
     return values[0].reshape(*x.shape[:-1], len(QUALITY))
 
 
@@ -172,8 +193,11 @@ def window_quality(
         rests: 0.5 s (EEG, EOG, ECG, EMG), 1 s (BVP), 5 s (respiration), 10 s (EDA), 1 min (acceleration), 2 min
         (temperature).
     ``clipped``
-        Share of the samples that do not lie at the recording's lowest or highest value for three samples on end and 5
-        to 250 ms, by modality: where a converter is at its end, the tops are cut off. Not for EDA and temperature.
+        Share of the samples that do not rest at a rail of the recording, for three samples on end and 5 to 250 ms, by
+        modality: where a converter is at its end, the tops are cut off. Rails are the lowest and the highest value,
+        and what a few stray samples keep from being that: the outermost value at which the recording rests three times
+        and more, if for each 100 samples there it has no more than 2 beyond, and 30 on the next value inside (but not
+        in acceleration, which rests anywhere). Not for EDA and temperature.
     ``missing``
         Share of the samples that are there.
     ``line``
@@ -182,10 +206,11 @@ def window_quality(
         whole variance of the window). For rates above 104 Hz and windows of a second and more.
     ``motion``
         Share of the samples that movement has not spoiled. EEG, EOG: those not within a second that spans more than
-        200 µV, or 2 mV (the usual limit of artefact rejection; blinks count). EDA: rules 1, 2 and 4 of Kleckner et al.:
-        0.05 to 60 µS, changing by at most 10 µS/s over a quarter of a second, and 5 s away from anything else. Skin
-        temperature: 15 to 45 °C, changing by at most 1 °C in a second. BVP and ECG: `moving`, where it is known. ECG,
-        BVP and EMG else: the share of the power that is not wander of the baseline, slower than 1 s, 2 s, 50 ms.
+        200 µV, or 2 mV (the usual limit of artefact rejection; blinks count), from 1 Hz on. EDA: rules 1, 2 and 4 of
+        Kleckner et al.: 0.05 to 60 µS, changing by at most 10 µS/s over a quarter of a second, and 5 s away from
+        anything else. Skin temperature: 15 to 45 °C, changing by at most 1 °C in a second. BVP and ECG: `moving`, where
+        it is known. ECG, BVP and EMG else: the share of the power that is not wander of the baseline, slower than 1 s,
+        2 s, 50 ms.
     ``peaks``
         ECG, BVP: share of the time covered by plausible intervals between beats: 0.3 to 2 s, and within 30 % of the
         median of the 11 around it, three on end. Respiration: the same of breaths, 1 to 20 s, within 75 %.
@@ -215,7 +240,7 @@ def window_quality(
     Raises
     ------
     DataError
-        An unknown modality, windows that are not in the recording.
+        An unknown modality, windows that are not in the recording, or another number of `moving` than windows.
 
     References
     ----------
@@ -233,7 +258,7 @@ def window_quality(
         )
     values = _judged(x, rate, modality, first, samples)
     if moving is not None:
-        _put_motion(values, modality, np.asarray(moving, dtype=np.float64)[:, np.newaxis])
+        _put_motion(values, modality, _shaped(moving, (len(first),), "window")[:, np.newaxis])
     return values
 
 
@@ -246,7 +271,7 @@ def moving_share(acceleration: np.ndarray, rate: float, starts: np.ndarray, leng
     Parameters
     ----------
     acceleration : ndarray of shape (n_axes, n_times), float
-        In g; missing samples are interpolated.
+        In g. A sample is missing where one of its axes is; short gaps are interpolated, and no gap is taken for rest.
     rate : float
         Hz.
     starts : ndarray of shape (n_windows,), float
@@ -257,33 +282,57 @@ def moving_share(acceleration: np.ndarray, rate: float, starts: np.ndarray, leng
     Returns
     -------
     ndarray of shape (n_windows,), float64
-        NaN where less than half of the stretch was recorded.
+        Of the time that was recorded; NaN where that is less than half of the stretch, and at rates below 1 Hz.
+
+    Raises
+    ------
+    DataError
+        Another shape than that of axes and time, starts that are no finite numbers, a length that is not above 0.
     """
     x = as_signal(acceleration, rate)
-    x = fill_gaps(x, np.isnan(x))
-    blocks = _in_blocks(x, max(1, round(rate / _QUARTERS)))
+    starts = np.asarray(starts, dtype=np.float64)
+    if x.ndim != 2:
+        raise DataError(f"An acceleration has shape (axis, time); found shape {x.shape}.")
+    if starts.ndim != 1 or not np.isfinite(starts).all():
+        raise DataError(f"Starts of stretches are a list of finite seconds; found {starts}.")
+    if not (np.isfinite(length) and length > 0):
+        raise DataError(f"A stretch must last a number of seconds above 0; found {length:g}.")
+    size, width = _within_a_second(rate, x.shape[1])
+    if size * width < 2:
+        return np.full(len(starts), np.nan)
+    gaps = np.isnan(x)
+    blocks = _in_blocks(fill_gaps(x, gaps), size)
     # by sums, which are faster than .mean over a few; g are so small that single precision can tell
-    width = min(_QUARTERS, blocks.shape[1])
-    mean = _sliding(blocks @ np.full(blocks.shape[-1], 1 / blocks.shape[-1], dtype=x.dtype), width).mean(axis=-1)
-    squares = _sliding(np.einsum("abs,abs->ab", blocks, blocks) / blocks.shape[-1], width).mean(axis=-1)
+    mean = _sliding(blocks @ np.full(size, 1 / size, dtype=x.dtype), width).mean(axis=-1)
+    squares = _sliding(np.einsum("abs,abs->ab", blocks, blocks) / size, width).mean(axis=-1)
     scatter = (squares - np.square(mean)).sum(axis=0)
-    moves = _spread(scatter[np.newaxis] > _MOVING**2, width)
-    edges = np.clip([np.asarray(starts) * rate, (np.asarray(starts) + length) * rate], 0, x.shape[-1])
-    covered = (edges[1] - edges[0]) / (length * rate)
-    share = _between(moves, blocks.shape[-1], edges[0], edges[1])[:, 0] / np.maximum(edges[1] - edges[0], 1e-9)
-    return np.where(covered >= 0.5, np.clip(share, 0, 1), np.nan)
+    there = 1 - _in_blocks(gaps.any(axis=0, keepdims=True), size).mean(axis=-1)
+    recorded = _sliding(there, width).mean(axis=-1) >= 0.5  # a second that was mostly interpolated shows no motion
+    moves = _spread(recorded & (scatter > _MOVING**2), width)
+    edges = np.clip([starts * rate, (starts + length) * rate], 0, x.shape[1])
+    samples = _between(there, size, *edges)[:, 0]
+    share = _ratio(_between(there * moves, size, *edges)[:, 0], samples)
+    return np.where(samples >= 0.5 * length * rate, share, np.nan)
 
 
 def _judged(x: np.ndarray, rate: float, modality: str, first: np.ndarray, samples: int) -> np.ndarray:
     """Return the quality (n_windows, n_rows, 7), some rows at a time."""
     if modality not in _LIMITS:
         raise DataError(f"There is no modality '{modality}'.{did_you_mean(str(modality), MODALITIES)}")
-    size = max(1, _CHUNK // x.shape[1])
     values = np.full((len(first), len(x), len(QUALITY)), np.nan)
-    for row in range(0, len(x), size):
-        values[:, row : row + size, :-1] = _kinds(x[row : row + size], rate, modality, first, samples)
+    for rows in row_chunks(*x.shape):
+        values[:, rows, :-1] = _kinds(x[rows], rate, modality, first, samples)
     values[..., -1] = np.fmin.reduce(values[..., :-1], axis=-1)
     return values
+
+
+def _shaped(moving: np.ndarray, shape: tuple[int, ...], each: str) -> np.ndarray:
+    """Return the shares of motion in the shape that is needed."""
+    shares = np.asarray(moving, dtype=np.float64)
+    try:
+        return np.broadcast_to(shares, shape)
+    except ValueError as error:
+        raise DataError(f"`moving` needs a number per {each}, shape {shape}; found shape {shares.shape}.") from error
 
 
 def _put_motion(values: np.ndarray, modality: str, moving: np.ndarray) -> None:
@@ -315,7 +364,7 @@ def _kinds(x: np.ndarray, rate: float, modality: str, first: np.ndarray, samples
         motion = 1 - _share_of_wander(filled, max(1, round(limits.slow * rate)), first, behind)
     kinds = {
         "flat": believed(_flat(x, rate, limits.flat)),
-        "clipped": nothing if limits.rail is None else believed(_clipped(x, rate, limits.rail)),
+        "clipped": nothing if limits.rail is None else believed(_clipped(x, rate, limits.rail, limits.strays)),
         "missing": present,
         "line": _line(filled, gaps, rate, limits.floor, first, behind),
         "motion": motion,
@@ -334,7 +383,7 @@ def _share(wrong: np.ndarray, first: np.ndarray, samples: int) -> np.ndarray:
     """Return the share of each window's samples that are marked, (n_windows, n_rows)."""
     if not wrong.any():
         return np.zeros((len(first), len(wrong)))
-    count = np.zeros((len(wrong), wrong.shape[1] + 1), dtype=np.int64)
+    count = np.zeros((len(wrong), wrong.shape[1] + 1), dtype=np.int32)
     np.cumsum(wrong, axis=-1, out=count[:, 1:])
     return (count[:, first + samples] - count[:, first]).T / samples
 
@@ -367,6 +416,13 @@ def _in_blocks(x: np.ndarray, size: int) -> np.ndarray:
     if lacking:
         x = np.concatenate([x, np.repeat(x[:, -1:], lacking, axis=1)], axis=1)
     return x.reshape(len(x), -1, size)
+
+
+def _within_a_second(rate: float, samples: int) -> tuple[int, int]:
+    """Return the samples of a block, and the most blocks whose samples lie no more than a second apart."""
+    whole = int(rate + 1e-9)
+    size = max(1, whole // _QUARTERS)
+    return size, min((whole + 1) // size, -(-samples // size))
 
 
 def _sliding(x: np.ndarray, width: int) -> np.ndarray:
@@ -413,16 +469,39 @@ def _flat(x: np.ndarray, rate: float, seconds: float) -> np.ndarray:
     return _resting(x, max(3, int(np.ceil(seconds * rate - 1e-9)) + 1))
 
 
-def _clipped(x: np.ndarray, rate: float, seconds: float) -> np.ndarray:
-    """Mark samples that rest at the lowest or highest value of a row; rows of one value have none."""
-    low = np.fmin.reduce(x, axis=-1, keepdims=True)
-    high = np.fmax.reduce(x, axis=-1, keepdims=True)
-    at_rail = ((x == low) | (x == high)) & (low < high)
+def _clipped(x: np.ndarray, rate: float, seconds: float, strays: bool) -> np.ndarray:
+    """Mark samples that rest at a rail of their row."""
     least = max(3, int(np.ceil(seconds * rate - 1e-9)))
-    touching = np.count_nonzero(at_rail, axis=-1) >= least
-    at_rail[~touching] = False
-    at_rail[touching] &= _resting(x[touching], least)
-    return at_rail
+    resting = _resting(x, least)
+    for row in np.flatnonzero(np.logical_or.reduce(resting, axis=-1)):
+        rails = [np.fmin.reduce(x[row]), np.fmax.reduce(x[row])]
+        if rails[0] == rails[1]:  # a row of one value has none
+            rails = []
+        elif strays:
+            rails += _passed_rails(x[row], resting[row], _TOUCHES * least)
+        resting[row] &= np.isin(x[row], rails)
+    return resting
+
+
+def _passed_rails(x: np.ndarray, resting: np.ndarray, often: int) -> list[float]:
+    """Return the lowest and the highest of the values at which a row rests often, where it can hardly go beyond."""
+    values, counts = np.unique(x[resting], return_counts=True)
+    values = values[counts >= often]
+    if not len(values):
+        return []
+    high = [values[-1]] if _piles_up(x, resting, values[-1]) else []
+    return [values[0], *high] if _piles_up(-x, resting, -values[0]) else high
+
+
+def _piles_up(x: np.ndarray, resting: np.ndarray, value: float) -> bool:
+    """Return whether a row comes to rest at a high value again and again, and hardly goes beyond."""
+    at = x == value
+    rests = np.count_nonzero(resting & at)
+    stretches = np.count_nonzero(np.diff((resting & at).astype(np.int8), prepend=0) == 1)
+    inside = np.fmax.reduce(x, where=x < value, initial=-np.inf)
+    if stretches < _TOUCHES or np.count_nonzero(at) > _AT_HOME * np.count_nonzero(~np.isnan(x)):
+        return False
+    return bool(np.count_nonzero(x > value) <= _BEYOND * rests and np.count_nonzero(x == inside) <= _INSIDE * rests)
 
 
 def _implausible(x: np.ndarray, rate: float, limits: _Limits) -> np.ndarray:
@@ -437,7 +516,7 @@ def _implausible(x: np.ndarray, rate: float, limits: _Limits) -> np.ndarray:
     reach = round(limits.around * rate)
     if not reach or not wrong.any():
         return wrong
-    count = np.zeros((len(x), x.shape[1] + 1), dtype=np.int64)
+    count = np.zeros((len(x), x.shape[1] + 1), dtype=np.int32)
     np.cumsum(wrong, axis=-1, out=count[:, 1:])
     here = np.arange(x.shape[1])
     ahead, behind = np.maximum(here - reach, 0), np.minimum(here + reach + 1, x.shape[1])
@@ -446,11 +525,13 @@ def _implausible(x: np.ndarray, rate: float, limits: _Limits) -> np.ndarray:
 
 def _share_of_swings(x: np.ndarray, rate: float, swing: float, first: np.ndarray, behind: np.ndarray) -> np.ndarray:
     """Return the share of each window in seconds that span more than `swing`."""
-    blocks = _in_blocks(x, max(1, round(rate / _QUARTERS)))
-    width = min(_QUARTERS, blocks.shape[1])
+    size, width = _within_a_second(rate, x.shape[1])
+    if size * width < 2:
+        return np.full((len(first), len(x)), np.nan)
+    blocks = _in_blocks(x, size)
     high, low = _sliding(blocks.max(axis=-1), width), _sliding(blocks.min(axis=-1), width)
     wide = _spread(high.max(axis=-1) - low.min(axis=-1) > swing, width)
-    return np.clip(_between(wide, blocks.shape[-1], first, behind) / (behind - first)[:, np.newaxis], 0, 1)
+    return np.clip(_between(wide, size, first, behind) / (behind - first)[:, np.newaxis], 0, 1)
 
 
 def _share_of_wander(x: np.ndarray, size: int, first: np.ndarray, behind: np.ndarray) -> np.ndarray:
@@ -458,8 +539,12 @@ def _share_of_wander(x: np.ndarray, size: int, first: np.ndarray, behind: np.nda
     samples = behind[0] - first[0] if len(first) else 0
     if size < 2 or samples < 2 * size:
         return np.full((len(first), len(x)), np.nan)
-    blocks = _in_blocks((x - x.mean(axis=-1, keepdims=True, dtype=np.float64)).astype(np.float64, copy=False), size)
-    means, squares = blocks.mean(axis=-1), np.square(blocks).mean(axis=-1)
+    blocks = _in_blocks(x, size)
+    centre = x.mean(axis=-1, dtype=np.float64)[:, np.newaxis, np.newaxis]
+    means, squares = np.empty(blocks.shape[:2]), np.empty(blocks.shape[:2])
+    for part in row_chunks(blocks.shape[1], len(x) * size):
+        around = blocks[:, part] - centre
+        means[:, part], squares[:, part] = around.mean(axis=-1), np.square(around).mean(axis=-1)
     level = _between(means, size, first, behind) / samples
     whole = _between(squares, size, first, behind) / samples - np.square(level)
     slow = _between(np.square(means), size, first, behind) / samples - np.square(level)
@@ -472,7 +557,7 @@ def _line(
     """Return the share of each window's power that is not the mains', from the spectra of whole seconds."""
     from scipy import fft, signal
 
-    size = round(rate)
+    size = max(1, round(rate))
     frequencies = fft.rfftfreq(size, 1 / rate)
     above = [_above_neighbours(mains, frequencies, rate) for mains in _MAINS]
     if not any(map(len, above)) or not len(first) or behind[0] - first[0] < size:
@@ -482,9 +567,12 @@ def _line(
     there = ~np.logical_or.reduce(gaps[:, :used].reshape(seconds.shape), axis=-1)
     level = seconds.mean(axis=-1, dtype=np.float64)
     taper = signal.get_window("hann", size)
-    spectrum = fft.rfft((seconds - level[..., np.newaxis].astype(x.dtype)) * taper.astype(x.dtype), axis=-1)
     weights = np.stack([frequencies >= floor, *above[0], *above[1]], axis=-1) * (2 / (size * np.square(taper).sum()))
-    powers = (np.square(spectrum.real) + np.square(spectrum.imag)) @ weights.astype(x.dtype)
+    powers = np.empty((*level.shape, weights.shape[-1]), dtype=x.dtype)
+    for part in row_chunks(seconds.shape[1], len(x) * size):
+        around = seconds[:, part] - level[:, part, np.newaxis].astype(x.dtype)
+        spectrum = fft.rfft(around * taper.astype(x.dtype), axis=-1)
+        powers[:, part] = (np.square(spectrum.real) + np.square(spectrum.imag)) @ weights.astype(x.dtype)
     around = level - level.mean(axis=-1, keepdims=True)
     values = np.concatenate([powers, around[..., np.newaxis], np.square(around)[..., np.newaxis]], axis=-1)
     # the mean of each over the whole seconds of each window, (n_windows, n_rows, n_values)
@@ -529,14 +617,25 @@ def _peaks(
     if modality == "resp":
         peaks = find_breaths(fewer, rate / every)[0][:, ::2]  # troughs and peaks take turns
     else:
-        peaks = find_beats(fewer, rate / every, modality=modality)
+        peaks = _beats_in_stretches(fewer, rate / every, modality)
     shares = np.zeros((len(first), len(x)))
-    for row, found in enumerate(peaks + (every - 1) / 2 / rate):
-        times = found[np.isfinite(found)]
+    for row, found in enumerate(peaks):
+        times = found[np.isfinite(found)] + (every - 1) / 2 / rate
         times = times[~gaps[row, np.minimum(np.rint(times * rate).astype(np.int64), x.shape[1] - 1)]]
         covered = _covered(times, rhythm, first / rate, behind / rate)
         shares[:, row] = np.clip(covered * rate / (behind - first), 0, 1)
     return shares
+
+
+def _beats_in_stretches(x: np.ndarray, rate: float, modality: str) -> np.ndarray:
+    """Return the beats as of :func:`find_beats`, sought a stretch at a time, each with what is around it."""
+    length, reach = round(_RHYTHMS[modality].stretch * rate), round(_OVERLAP * rate)
+    parts = []
+    for begin in range(0, x.shape[1], length):
+        start, end = max(0, begin - reach), begin + length
+        beats = find_beats(x[:, start : end + reach], rate, modality) + start / rate
+        parts.append(np.where((beats >= begin / rate) & (beats < end / rate), beats, np.nan))
+    return np.concatenate(parts, axis=1)
 
 
 def _covered(peaks: np.ndarray, rhythm: _Rhythm, begin: np.ndarray, end: np.ndarray) -> np.ndarray:

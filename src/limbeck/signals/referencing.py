@@ -65,7 +65,9 @@ def match_channels(names: Sequence[str], channels: Sequence[str]) -> list[int]:
     """
     exact = {channel: index for index, channel in enumerate(channels)}
     keys = [electrode_name(channel) for channel in channels]
-    found, mistakes = [], []
+    found: list[int] = []
+    mistakes: list[str] = []
+    absent: list[str] = []
     for name in names:
         alike = [exact[name]] if name in exact else [i for i, key in enumerate(keys) if key == electrode_name(name)]
         if len(alike) == 1:
@@ -73,7 +75,12 @@ def match_channels(names: Sequence[str], channels: Sequence[str]) -> list[int]:
         elif alike:
             mistakes.append(f"'{name}' may be any of {', '.join(channels[i] for i in alike)}; write it exactly.")
         else:
-            mistakes.append(f"There is no channel '{name}'.{did_you_mean(name, channels)}")
+            absent.append(name)
+    if len(absent) > 2:  # not misspelt, but another set of sensors
+        named, there = ", ".join(absent), ", ".join(channels)
+        mistakes.append(f"{len(absent)} of {len(names)} channels are not there: {named}; there are {there}.")
+    else:
+        mistakes += [f"There is no channel '{name}'.{did_you_mean(name, channels)}" for name in absent]
     if mistakes:
         raise DataError(" ".join(mistakes))
     return found
@@ -222,6 +229,7 @@ def _referenced_channels(
     modalities=("eeg",),
     check=_check_reference,
     new_channels=_referenced_channels,
+    mixes=lambda kind, **_: kind != "bipolar",
     source="Yao et al., Brain Topogr. 32:530, 2019",
 )
 def reference(

@@ -10,7 +10,7 @@ from functools import lru_cache
 import numpy as np
 
 from limbeck.errors import DataError
-from limbeck.signals.arrays import as_signal
+from limbeck.signals.arrays import above_zero, as_signal, is_whole
 from limbeck.signals.gaps import fill_gaps, missing, row_chunks
 from limbeck.signals.kinds import step
 from limbeck.signals.rowwise import refuse
@@ -23,13 +23,12 @@ _LARGEST = 1_000_000
 
 
 def _check_rate(to: float, **_: object) -> Iterator[str]:
-    if to <= 0:
-        yield f"the rate must be above 0 Hz, found {to}"
+    yield from above_zero("the rate", to, " Hz")
 
 
 def _check_factor(factor: int, **_: object) -> Iterator[str]:
-    if factor < 1:
-        yield f"the factor must be at least 1, found {factor}"
+    if not (is_whole(factor) and factor >= 1):
+        yield f"the factor must be a whole number of at least 1, found {factor!r}"
 
 
 def resampling_ratio(rate: float, to: float) -> Fraction:
@@ -40,11 +39,13 @@ def resampling_ratio(rate: float, to: float) -> Fraction:
     DataError
         Such a fraction needs numbers above a million, and the filter for it twenty times as many taps.
     """
+    rate, to = float(rate), float(to)  # of NumPy, single precision would be no more right than 1 in ten million
     exact = to / rate
-    larger = max(exact, 1 / exact)
+    larger = max(rate, to) / min(rate, to)
     most = int(_LARGEST / larger)
-    for limit in (*(10 * 2**power for power in range(17)), most):  # small numbers first: they make short filters
-        ratio = Fraction(larger).limit_denominator(max(1, limit))
+    limits = (*(10 * 2**power for power in range(17)), most) if most else ()
+    for limit in limits:  # small numbers first: they make short filters
+        ratio = Fraction(larger).limit_denominator(limit)
         if abs(float(ratio) / larger - 1) < 1e-7 and ratio.numerator <= _LARGEST:
             return ratio if exact >= 1 else 1 / ratio
     raise DataError(
@@ -120,8 +121,9 @@ def resample(x: np.ndarray, rate: float, to: float) -> np.ndarray:
 )
 def decimate(x: np.ndarray, rate: float, factor: int) -> np.ndarray:
     """Keep every `factor`-th sample behind an anti-aliasing filter: :func:`resample` to ``rate / factor``."""
+    x = as_signal(x, rate, least=0)
     refuse(_check_factor(factor))
-    return resample(x, rate, rate / factor)
+    return resample(x, rate, float(rate) / factor)
 
 
 @lru_cache(maxsize=8)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from limbeck.errors import DataError
-from limbeck.signals.arrays import as_signal, is_flat
+from limbeck.signals.arrays import as_signal, is_flat, is_number, is_whole
 from limbeck.signals.filtering import bandpass, highpass
 from limbeck.signals.kinds import feature, step
 from limbeck.signals.rowwise import compute_rows, refuse
@@ -19,9 +19,13 @@ __all__ = ["find_breaths", "resp_clean", "respiration"]
 SHORTEST, LONGEST = 1.0, 20.0
 """Durations that a breath can have, in seconds: 60 and 3 breaths per minute."""
 
-FIRST_SWING = 1.0
-"""In the first search for breaths the signal must turn by this multiple of its standard deviation about a line, the
-median over stretches of `STRETCH`, so that neither drift nor one artefact decides; a sine rises by 2.8 of them."""
+FIRST_SWING = 0.37
+"""In the first search for breaths the signal must turn by this share of its spread about a line, from the 10 % to the
+90 % quantile, the median over stretches of `STRETCH`, so that neither drift nor a short artefact decides; a sine rises
+by 1.05 of them."""
+
+TAIL = 0.1
+"""Share of a stretch that the spread leaves out at either end of its values."""
 
 STRETCH = 15.0
 """Seconds."""
@@ -29,6 +33,10 @@ STRETCH = 15.0
 SWING = 0.4
 """In the second by this share of the median swing between the turns of the first. neurokit2.rsp_findpeaks takes 0.3 of
 the signal filtered below 3 Hz; without the filter, noise makes turns of that size."""
+
+DEEPEST = 3.0
+"""A breath that rises or falls by more than this multiple of the row's median swing is an artefact, or none like the
+others."""
 
 COVERED = 0.4
 """Share of a window that its breaths must cover to be valid."""
@@ -38,8 +46,10 @@ ENOUGH_RATE = 8.0
 
 
 def _check_clean(low: float, high: float, order: int, causal: bool) -> Iterator[str]:
-    if not 0 < low < high:
-        yield f"the cut-offs must satisfy 0 < low < high, found low {low} and high {high} Hz"
+    if not (is_number(low) and is_number(high) and 0 < low < high):
+        yield f"the cut-offs must satisfy 0 < low < high, found low {low!r} and high {high!r} Hz"
+    if not (is_whole(order) and order > 0):
+        yield f"order must be a whole number above 0, found {order!r}"
 
 
 @step(
@@ -76,7 +86,8 @@ def resp_clean(
     Raises
     ------
     DataError
-        `low` at or above half the rate; too few samples for the filter's padding.
+        Cut-offs that are not ``0 < low < high``, `low` at or above half the rate; an order that is not above 0; too
+        few samples for the filter's padding.
     """
     refuse(_check_clean(low, high, order, causal))
     x = as_signal(x, rate)
@@ -165,8 +176,10 @@ def respiration(x: np.ndarray, rate: float, kinds: Sequence[str] = _USUAL) -> np
 
     A breath goes from a trough to the next. Turns of the signal count when it moves away from them, on either side, by
     0.4 of the median swing, so slow drift needs no filter (for much noise, use :func:`resp_clean` first). Breaths
-    shorter than 1 s or longer than 20 s are left out. What a window cannot give (two breaths for means, three for
-    spreads) is NaN: at 12 breaths per minute, windows should have 20 s or more.
+    shorter than 1 s or longer than 20 s are left out, and so are those that rise or fall by more than three times the
+    median swing: an artefact, or a sigh much deeper than the rest. An artefact of 0.2 s may still cut a breath in two,
+    and counts in `depth` while it is not three times as large as the breaths. What a window cannot give (two breaths
+    for means, three for spreads) is NaN: at 12 breaths per minute, windows should have 20 s or more.
 
     Parameters
     ----------
@@ -232,8 +245,9 @@ def find_breaths(x: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
     rows = x.reshape(-1, x.shape[-1]).astype(np.float64)
     missing = np.isnan(rows).any(axis=-1)
     rows[missing] = 0
-    times, values = (turns.reshape(*x.shape[:-1], -1) for turns in _turns_in_seconds(rows, is_flat(rows), rate))
-    return times, values
+    times, values = _turns_in_seconds(rows, is_flat(rows), rate)
+    shape = (*x.shape[:-1], times.shape[-1])
+    return times.reshape(shape), values.reshape(shape)
 
 
 def _refuse_slow(rate: float) -> None:
@@ -258,7 +272,9 @@ def _find_breaths(rows: np.ndarray, flat: np.ndarray, rate: float) -> _Breaths:
     duration = times[:, 2:] - times[:, :-2]
     inspiration = times[:, 1:-1] - times[:, :-2]
     depth = values[:, 1:-1] - values[:, :-2]
-    breath = (depth > 0) & (duration >= SHORTEST) & (duration <= LONGEST)
+    swings = np.abs(np.diff(values, axis=-1))
+    likely = swings <= DEEPEST * _median(swings)[:, np.newaxis]
+    breath = (depth > 0) & (duration >= SHORTEST) & (duration <= LONGEST) & likely[:, 1:] & likely[:, :-1]
     return _Breaths(
         inspiration=np.where(breath, inspiration, np.nan),
         duration=np.where(breath, duration, np.nan),
@@ -270,7 +286,7 @@ def _find_breaths(rows: np.ndarray, flat: np.ndarray, rate: float) -> _Breaths:
 def _turns(x: np.ndarray, flat: np.ndarray, stretches: int) -> tuple[np.ndarray, np.ndarray]:
     """Return where each row turns and its values there: (n_rows, n_most), in samples, NaN behind a row's last."""
     stretch = x.shape[-1] // stretches
-    spread = _sd_about_line(x[:, : stretch * stretches].reshape(len(x), stretches, stretch))
+    spread = _spread_about_line(x[:, : stretch * stretches].reshape(len(x), stretches, stretch))
     columns = _local_extrema(x)
     values = np.take_along_axis(x, columns, axis=-1)
     least = np.where(flat, np.inf, FIRST_SWING * np.median(spread, axis=-1))
@@ -354,11 +370,16 @@ def _between_samples(x: np.ndarray, columns: np.ndarray) -> np.ndarray:
     return columns + np.clip(shift, -0.5, 0.5)
 
 
-def _sd_about_line(x: np.ndarray) -> np.ndarray:
-    """Return the standard deviation about the least-squares line along time, infinite where that is rounding only."""
-    times = np.arange(x.shape[-1]) - (x.shape[-1] - 1) / 2
-    centred = x - x.mean(axis=-1, keepdims=True)
-    slope = (centred * times).sum(axis=-1, keepdims=True) / np.square(times).sum()
-    sd = (centred - slope * times).std(axis=-1)
+def _spread_about_line(x: np.ndarray) -> np.ndarray:
+    """Return the range between the outer quantiles about a line along time, infinite where that is rounding only.
+
+    The line goes through the medians of the first and the last third, which no artefact shorter than half of one bends.
+    """
+    samples = x.shape[-1]
+    third = max(1, samples // 3)
+    rise = np.median(x[..., -third:], axis=-1) - np.median(x[..., :third], axis=-1)
+    line = rise[..., np.newaxis] / (samples - third) * np.arange(samples)
+    low, high = np.quantile(x - line, [TAIL, 1 - TAIL], axis=-1)
+    spread = high - low
     # windows come in single precision
-    return np.where(sd > 8 * np.finfo(np.float32).eps * np.abs(x).max(axis=-1), sd, np.inf)
+    return np.where(spread > 8 * np.finfo(np.float32).eps * np.abs(x).max(axis=-1), spread, np.inf)

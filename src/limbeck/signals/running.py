@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from limbeck.errors import DataError
-from limbeck.signals.arrays import as_signal
+from limbeck.signals.arrays import above_zero, as_signal
 from limbeck.signals.kinds import step
 from limbeck.signals.spectral import (
     Bands,
@@ -17,6 +17,7 @@ from limbeck.signals.spectral import (
     power_mistakes,
     powers_of_rows,
     presented,
+    refuse,
     resolve_bands,
 )
 
@@ -24,8 +25,8 @@ __all__ = ["running_bandpower"]
 
 
 def _check(window: float, hop: float, **power: Any) -> Iterator[str]:
-    if not (window > 0 and hop > 0):
-        yield f"window and hop must be above 0 s, found {window} and {hop}"
+    yield from above_zero("window", window, " s")
+    yield from above_zero("hop", hop, " s")
     yield from power_mistakes(**power)
 
 
@@ -103,8 +104,7 @@ def running_bandpower(
         The recording is shorter than a window; what :func:`band_power` refuses.
     """
     x = as_signal(x, rate)
-    if not (window > 0 and hop > 0):
-        raise DataError(f"Window and hop must be above 0 s; found {window} and {hop}.")
+    refuse([*above_zero("window", window, " s"), *above_zero("hop", hop, " s")])
     length, samples = round(window * rate), x.shape[-1]
     if not 1 <= length <= samples:
         raise DataError(

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from limbeck.errors import DataError
-from limbeck.signals.arrays import as_signal
+from limbeck.signals.arrays import as_signal, is_number
+from limbeck.signals.rowwise import refuse
 
-__all__ = ["SCRs", "find_scrs"]
+__all__ = ["LEAST_RATE", "SCRs", "find_scrs", "limit_mistakes"]
+
+LEAST_RATE = 4.0
+"""Hz below which the rise of a response falls between the samples."""
+
+
+def limit_mistakes(minimum: float, relative: float) -> Iterator[str]:
+    """Yield what is wrong with the limits of what counts as a response."""
+    if not (is_number(minimum) and minimum >= 0):
+        yield f"minimum must be a number of at least 0, found {minimum!r}"
+    if not (is_number(relative) and 0 <= relative <= 1):
+        yield f"relative must be a number between 0 and 1, found {relative!r}"
 
 
 @dataclass(frozen=True)
@@ -20,8 +33,9 @@ class SCRs:
     ----------
     onset, peak, half_recovery, offset : ndarray of shape (..., n_most), float64
         Seconds from the row's first sample: the trough before the peak, the peak, the first sample behind it (before
-        the next response) at which half of the amplitude is lost, the trough behind it. NaN for what lies outside the
-        row.
+        the next response) at which half of the amplitude is lost, the trough behind it. Where a trough is level for a
+        while, a response begins at its last sample and ends at its first; so it is with rows that begin or end level.
+        NaN for what lies outside the row.
     amplitude : ndarray of shape (..., n_most), float64
         From onset to peak, in the signal's unit; NaN without an onset.
     """
@@ -66,7 +80,7 @@ def find_scrs(phasic: np.ndarray, rate: float, *, minimum: float = 0.01, relativ
         The phasic part of skin conductance, as of :func:`~limbeck.signals.decomposition.decompose`. Clean it first:
         every local minimum ends a response, noise included.
     rate : float
-        Hz; 4 or more, or responses are lost between the samples.
+        Hz; at least 4.
     minimum : float
         In the signal's unit: 0.01 microsiemens is the lowest that is usual in the field (Boucsein 2012). Set it to 0
         for signals in another unit.
@@ -81,7 +95,7 @@ def find_scrs(phasic: np.ndarray, rate: float, *, minimum: float = 0.01, relativ
     Raises
     ------
     DataError
-        A negative `minimum`, or a `relative` outside 0 to 1.
+        A rate below 4 Hz, a negative `minimum`, or a `relative` outside 0 to 1.
 
     References
     ----------
@@ -91,10 +105,9 @@ def find_scrs(phasic: np.ndarray, rate: float, *, minimum: float = 0.01, relativ
     from scipy import signal
 
     x = as_signal(phasic, rate)
-    if not (minimum >= 0 and 0 <= relative <= 1):
-        raise DataError(
-            f"SCRs need minimum >= 0 and relative between 0 and 1; found minimum {minimum} and relative {relative}."
-        )
+    refuse(limit_mistakes(minimum, relative))
+    if rate < LEAST_RATE:
+        raise DataError(f"Responses need a sampling rate of at least {LEAST_RATE:g} Hz; found {rate:g} Hz.")
     shape, samples = x.shape[:-1], x.shape[-1]
     # all rows in one long one with a NaN between them, which no peak, trough or slope reaches across
     flat = np.full((int(np.prod(shape)), samples + 1), np.nan)
@@ -102,18 +115,18 @@ def find_scrs(phasic: np.ndarray, rate: float, *, minimum: float = 0.01, relativ
     flat[np.isnan(flat[:, :-1]).any(axis=-1)] = np.nan
     rows, flat = len(flat), flat.ravel()
     peaks = signal.find_peaks(flat)[0]
-    troughs = signal.find_peaks(-flat)[0]
+    firsts, lasts = _troughs(flat, samples)
     row = peaks // (samples + 1)
 
     prominence = signal.peak_prominences(flat, peaks)[0]
     largest = np.zeros(rows)
     np.maximum.at(largest, row, prominence)
-    onset = _trough_in_row(troughs, np.searchsorted(troughs, peaks) - 1, row, samples)
+    onset = _trough_in_row(lasts, np.searchsorted(lasts, peaks) - 1, row, samples)
     start = np.where(onset < 0, row * (samples + 1), onset)
     kept = (prominence >= relative * largest[row]) & (flat[peaks] - flat[start] >= minimum)
     peaks, row, onset = peaks[kept], row[kept], onset[kept]
 
-    offset = _trough_in_row(troughs, np.searchsorted(troughs, peaks), row, samples)
+    offset = _trough_in_row(firsts, np.searchsorted(firsts, peaks), row, samples)
     amplitude = np.where(onset < 0, np.nan, flat[peaks] - flat[onset])
     half = _first_at_or_below(flat, peaks, row, samples, flat[peaks] - 0.5 * amplitude)
 
@@ -129,6 +142,21 @@ def find_scrs(phasic: np.ndarray, rate: float, *, minimum: float = 0.01, relativ
         return pad(np.where(index < 0, np.nan, (index - row * (samples + 1)) / rate))
 
     return SCRs(seconds(onset), seconds(peaks), seconds(half), seconds(offset), pad(amplitude))
+
+
+def _troughs(flat: np.ndarray, samples: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first and the last sample of every trough: a local minimum, level for one sample or more.
+
+    Rows end high here, so that a level they begin or end with is one too; a single sample at the end may be on a slope.
+    """
+    from scipy import signal
+
+    ends_high = np.append(np.inf, np.nan_to_num(flat, nan=np.inf))
+    facts = signal.find_peaks(-ends_high, plateau_size=1)[1]
+    first, last = facts["left_edges"] - 1, facts["right_edges"] - 1
+    at_end = (first % (samples + 1) == 0) | (last % (samples + 1) == samples - 1)
+    kept = ~at_end | (first < last)
+    return first[kept], last[kept]
 
 
 def _trough_in_row(troughs: np.ndarray, which: np.ndarray, row: np.ndarray, samples: int) -> np.ndarray:

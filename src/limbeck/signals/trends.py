@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from limbeck.errors import DataError, did_you_mean
-from limbeck.signals.arrays import as_signal
+from limbeck.signals.arrays import as_signal, is_number
 from limbeck.signals.gaps import missing, row_chunks
 from limbeck.signals.kinds import step
 from limbeck.signals.rowwise import refuse
@@ -27,8 +27,8 @@ def _check_trend(kind: str) -> Iterator[str]:
 
 
 def _check_baseline(start: float, end: float, mode: str) -> Iterator[str]:
-    if not start < end:
-        yield f"the baseline must start before it ends, found start {start} and end {end} s"
+    if not (is_number(start) and is_number(end) and start < end):
+        yield f"the baseline must start before it ends, found start {start!r} and end {end!r} s"
     if mode not in MODES:
         yield f"there is no mode '{mode}'.{did_you_mean(str(mode), MODES)}"
 
@@ -118,6 +118,9 @@ def baseline(
     """
     x = as_signal(x, rate)
     refuse(_check_baseline(start, end, mode))
+    if not is_number(starts_at):
+        raise DataError(f"The time of the first sample must be a number of seconds; found {starts_at!r}.")
+    rate = float(rate)
     slack = 1e-6  # of a sample: rounding in a time must not move a sample over an edge
     first = max(0, int(np.ceil((start - starts_at) * rate - slack)))
     behind = int(np.ceil((end - starts_at) * rate - slack))

@@ -13,13 +13,26 @@ from limbeck.signals.intervals import divide, mean_of, normal_intervals, quantil
 __all__ = ["VARIABILITY", "Rhythm"]
 
 LEAST_COVERED = 0.8
-"""Share of a window that normal intervals must cover for it to be valid, less one interval at either end."""
+"""Share of a window that normal intervals must cover for it to be valid, less what its ends cut off."""
+
+CUT_OFF = 0.25
+"""The ends cut off an interval each, but are not taken for more than this share of the window."""
+
+LEAST_ALIKE = 0.45
+"""Likeness of the beats' waves below which a window is not valid. Noise in BVP has 0.3 to 0.5; in windows in which a
+wristband is sure of its own beats, one in twenty has less."""
+
+FEWEST, BRIEF = 3, 4.0
+"""Intervals that a valid window has; one less in windows of fewer seconds than that, which may not hold so many."""
 
 BANDS = {"vlf": (0.0033, 0.04), "lf": (0.04, 0.15), "hf": (0.15, 0.4)}
 """Bands of the Task Force, in Hz."""
 
 SPAN = {"vlf": 270.0, "lf": 25.0, "hf": 10.0, "total": 25.0}
 """Seconds from the first to the last beat without which a band's power is NaN: about one cycle of its lower edge."""
+
+LONGEST_GAP = 3.0
+"""Seconds without a normal interval beyond which there is no spectrum: half a cycle of 0.15 Hz."""
 
 _RATE = 4.0  # Hz at which the intervals are interpolated
 
@@ -38,15 +51,23 @@ class Rhythm:
         Seconds, increasing, NaN behind the last.
     duration : float
         Of the windows, in seconds.
+    likeness : ndarray of shape (n_rows,), optional
+        Of the beats' waves (:func:`limbeck.signals.beats.beats_and_likeness`), where there are waves.
     """
 
     beats: np.ndarray
     duration: float
+    likeness: np.ndarray | None = None
+
+    @cached_property
+    def normal(self) -> np.ndarray:
+        """Normal intervals (n_rows, n_beats - 1) in seconds, NaN where there is none."""
+        return normal_intervals(self.beats)
 
     @cached_property
     def intervals(self) -> np.ndarray:
-        """Normal intervals (n_rows, n_beats - 1) in seconds, NaN where there is none."""
-        return normal_intervals(self.beats)
+        """Normal intervals of valid windows (n_rows, n_beats - 1) in seconds, NaN where there is none."""
+        return np.where(self.valid[:, np.newaxis] == 1, self.normal, np.nan)
 
     @cached_property
     def differences(self) -> np.ndarray:
@@ -70,10 +91,12 @@ class Rhythm:
 
     @cached_property
     def valid(self) -> np.ndarray:
-        """1 where normal intervals cover enough of the window, else 0."""
-        reached = self.duration - 2 * quantile_of(self.intervals, 0.5)
-        covered = np.isfinite(self.mean) & (sum_of(self.intervals) >= LEAST_COVERED * reached)
-        return covered.astype(np.float64)
+        """1 where normal intervals are enough, cover enough of the window and have waves that are alike, else 0."""
+        cut_off = np.fmin(2 * quantile_of(self.normal, 0.5), CUT_OFF * self.duration)
+        covered = sum_of(self.normal) >= LEAST_COVERED * (self.duration - cut_off)
+        enough = np.isfinite(self.normal).sum(axis=-1) >= FEWEST - (self.duration < BRIEF)
+        alike = True if self.likeness is None else self.likeness >= LEAST_ALIKE
+        return (covered & enough & alike).astype(np.float64)
 
     @cached_property
     def extent(self) -> np.ndarray:
@@ -89,10 +112,11 @@ class Rhythm:
 
     @cached_property
     def powers(self) -> dict[str, np.ndarray]:
-        """Power per band in s², NaN where the window is not valid or the beats span too little of it."""
+        """Power per band in s², NaN where the beats span too little of the window or leave too long a gap."""
         times = np.where(np.isfinite(self.intervals), self.beats[:, 1:], np.nan)
-        first, last = quantile_of(times, 0.0), quantile_of(times, 1.0)
-        span = np.where(self.valid == 1, last - first, 0.0)
+        gaps = np.nan_to_num(quantile_of(times[:, 1:] - np.fmax.accumulate(times, axis=-1)[:, :-1], 1.0))
+        span = np.nan_to_num(quantile_of(times, 1.0) - quantile_of(times, 0.0))
+        span[gaps > LONGEST_GAP] = 0.0
         usable = np.flatnonzero((span >= min(SPAN.values())) & (np.isfinite(times).sum(axis=-1) >= 4))
         frequencies, density = self._spectrum(times, usable)
         powers = {}
@@ -113,6 +137,10 @@ class Rhythm:
         for index, row in enumerate(usable):
             known = np.isfinite(times[row])
             time, interval = times[row, known], self.intervals[row, known]
+            # a spline swings far in a gap: there it gets supports, one per beat that is missing, on a straight line
+            beat = np.cumsum(np.rint(np.diff(time, prepend=time[0]) / np.median(interval)).clip(1)) - 1
+            every = np.arange(beat[-1] + 1)
+            time, interval = np.interp(every, beat, time), np.interp(every, beat, interval)
             grid = np.arange(time[0], time[-1], 1 / _RATE)
             lengths[index] = len(grid)
             if np.ptp(interval) > 0:

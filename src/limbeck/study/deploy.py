@@ -28,6 +28,7 @@ from limbeck.datasets.e4 import cut_signal
 from limbeck.errors import DataError, LimbeckError, StudyError
 from limbeck.models import InputShape, build
 from limbeck.recording import Corpus, LeftOut, Recording
+from limbeck.signals import parse_signals
 from limbeck.study.plan import VariantPlan
 from limbeck.study.schema import Variant
 from limbeck.study.store import Store, remove_whole
@@ -36,7 +37,7 @@ from limbeck.training.scalers import Scaler, fit_scaler, normalise
 
 __all__ = ["DeployedStudent", "load", "predict_files", "write"]
 
-FORMAT = 1
+FORMAT = 2
 _FILES = ("model.json", "weights.safetensors", "scaler.safetensors")
 
 
@@ -73,6 +74,7 @@ def write(plan: VariantPlan, store: Store, folder: Path) -> Path:
             for modality, least in plan.variant.protocol.minimum_quality.items()
             if modality in stage.inputs
         },
+        "mixed": {modality: _mixed(plan.variant.signals, plan.dataset, modality) for modality in stage.inputs},
         "trained_on": sorted(plan.table["subject"].unique().tolist()),
     }
 
@@ -97,6 +99,12 @@ def _layout(variable: xr.DataArray) -> dict[str, Any]:
     if "rate" in variable.attrs:
         return {"channels": channels, "samples": variable.shape[2], "rate": float(variable.attrs["rate"])}
     return {"channels": channels, "features": list(variable.attrs["features"])}
+
+
+def _mixed(signals: dict[str, Any], windows: xr.Dataset, modality: str) -> list[str]:
+    """Return the channels of which a step makes each channel, sorted; none if there is no such step."""
+    pipeline = parse_signals({modality: signals[modality]})[modality]
+    return sorted(pipeline.mixed_channels(windows[f"{modality}_quality"].attrs["channels"]))
 
 
 def _trim(variant: Variant) -> float:
@@ -241,8 +249,20 @@ class DeployedStudent:
             calibration=None if calibration is None else windows_room.Calibration(None, calibration["seconds"]),
         )
         corpus.leave_out(*(LeftOut(**entry) for entry in json.loads(windows.attrs["left_out"])))
+        self._refuse_other_mixtures(windows)
         channels = {modality: layout["channels"] for modality, layout in self.description["inputs"].items()}
         return windows_room.view(windows, channels)
+
+    def _refuse_other_mixtures(self, windows: xr.Dataset) -> None:
+        """Refuse a recording in which a reference, say, would be made of other channels than in the training."""
+        for modality, trained in self.description["mixed"].items():
+            if f"{modality}_quality" in windows:
+                found = _mixed(self.description["signals"], windows, modality)
+                if found != trained:
+                    raise DataError(
+                        f"{modality}: a step of the study makes each channel of all; in the training these were "
+                        f"{', '.join(trained)}, here they are {', '.join(found)}. Record the same channels."
+                    )
 
     def _input(self, windows: xr.Dataset, modality: str) -> np.ndarray:
         """Return one modality as the network reads it, or say how the recording differs from the training."""

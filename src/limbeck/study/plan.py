@@ -33,6 +33,7 @@ from limbeck.models import MODELS, build, count_parameters, dry_run
 from limbeck.models.contract import InputShape, input_mistakes
 from limbeck.protocols import Fold
 from limbeck.recording import Corpus, LeftOut
+from limbeck.signals import parse_signals
 from limbeck.study.graph import Node, ancestors, build_graph, levels
 from limbeck.study.schema import Study, Variant
 from limbeck.study.store import Store, remove_whole, write_json
@@ -362,6 +363,7 @@ def _cut(
     read = {modality: _known(cut, modality, channels) for modality, channels in variant.channels_read.items()}
     quality = tuple(windows_room.quality_summary(cut, read))
     cut = _without_poor(variant.protocol.minimum_quality, cut, read, left_out, warnings)
+    warnings += _borrowed_channels(variant, cut)
     if calibration is not None:
         cut = cut.assign_attrs(calibration_asked=calibration.seconds)
         short = too_short(cut)
@@ -389,6 +391,36 @@ def _cut(
         remove_whole(path)
         windows_room.save(cut, path)
     return path, cut, tuple(_below_root(entry, variant.data.root) for entry in left_out), tuple(warnings), quality
+
+
+def _borrowed_channels(variant: Variant, windows: xr.Dataset) -> list[str]:
+    """Say which stages read channels that are made of more channels than they read.
+
+    Raises
+    ------
+    StudyError
+        The student is to run live, on a device that lacks them.
+    """
+    borrowed = []
+    for modality, pipeline in parse_signals(variant.signals).items():
+        mixed = pipeline.mixed_channels(windows[f"{modality}_quality"].attrs["channels"])
+        for name, stage in variant.stages.items():
+            if not mixed or modality not in stage.inputs:
+                continue
+            read = stage.inputs[modality] or windows[modality].attrs["channels"]
+            lacking = sorted(set(mixed) - {part for channel in read for part in (channel, *channel.split("-"))})
+            if lacking:
+                shown = ", ".join(dict.fromkeys(read)) if len(set(read)) < 5 else f"{len(set(read))} channels"
+                without = ", ".join(lacking[:5]) + (", ..." if len(lacking) > 5 else "")
+                sentence = (
+                    f"stages.{name} reads {shown} of {modality}, which a step makes of all {len(mixed)} channels: a "
+                    f"device without {without} cannot compute them. "
+                    f"Put {{pick: [...]}} before that step, or refer to channels that the device has."
+                )
+                if variant.live and name == variant.deployed:
+                    raise StudyError([f"live: {sentence}"], source=variant.study)
+                borrowed.append(sentence)
+    return borrowed
 
 
 def _below_root(entry: LeftOut, root: Path | None) -> LeftOut:
@@ -474,9 +506,24 @@ def _without_poor(
     limits = ", ".join(f"{modality} {least:g}" for modality, least in minimum.items())
     warnings.append(
         f"{int(gone.sum())} of {int(counted.sum())} windows are below the minimum quality ({limits}) and are left out "
-        "of training and test" + (f", and with them all of {', '.join(wholly)}." if wholly else ".")
+        "of training and test"
+        + (f", and with them all of {', '.join(wholly)}." if wholly else ".")
+        + _lost_by_class(windows["target"], gone, counted)
     )
     return _without(windows, gone)
+
+
+def _lost_by_class(target: xr.DataArray, gone: np.ndarray, counted: np.ndarray) -> str:
+    """Say which share of each class is left out; nothing for a trace."""
+    if target.attrs["kind"] != "class":
+        return ""
+    of_class = [counted & (target.to_numpy() == code) for code in range(len(target.attrs["classes"]))]
+    shares = [
+        f"{name} {100 * gone[own].mean():.0f} %"
+        for name, own in zip(target.attrs["classes"], of_class, strict=True)
+        if own.any()
+    ]
+    return f" By class that is {', '.join(shares)}; where classes lose unequally, the result may be biased."
 
 
 def _worst_kind(values: np.ndarray, kinds: Sequence[str]) -> str:

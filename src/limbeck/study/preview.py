@@ -83,7 +83,7 @@ def draw_preview(
     return draw_window(
         _choose(corpus, subject, trial, str(study)).read(),
         {name: pipeline for name, pipeline in pipelines.items() if not modalities or name in modalities},
-        length=length or read.windows.length,
+        length=read.windows.length if length is None else length,
         hop=read.windows.hop,
         start=start,
         title=read.study,
@@ -102,8 +102,7 @@ def _choose(corpus: Corpus, subject: str | None, trial: str | None, study: str) 
     for source in sources:
         if trial in (source.trial, source.session):
             return source
-    names = [source.trial or source.session for source in sources]
-    raise StudyError(
-        [f"{sources[0].subject} has no trial '{trial}'.{did_you_mean(trial, [name for name in names if name])}"],
-        source=study,
-    )
+    names = list(dict.fromkeys(name for source in sources for name in (source.trial, source.session) if name))
+    alone = " There is only one recording; leave --trial out." if len(sources) == 1 else ""
+    advice = did_you_mean(trial, names) + alone
+    raise StudyError([f"{sources[0].subject} has no trial '{trial}'.{advice}"], source=study)

@@ -22,7 +22,7 @@ from limbeck.distillation.losses import LOSSES
 from limbeck.errors import LimbeckError, StudyError, did_you_mean
 from limbeck.metrics import METRICS
 from limbeck.models.contract import MODELS
-from limbeck.signals import feature_set, parse_signals
+from limbeck.signals import FEATURE_SETS, FEATURES, parse_signals
 from limbeck.targets import Target
 
 __all__ = [
@@ -594,13 +594,22 @@ def _expand_signals(definition: dict[str, Any]) -> list[str]:
         _as_view(stage.get("inputs")) for stage in _mapping(definition, "stages").values() if isinstance(stage, dict)
     ]
     used = list(dict.fromkeys(modality for view in views if isinstance(view, Mapping) for modality in view))
-    try:
-        steps = feature_set(name).pipelines
-    except StudyError as error:
-        definition["signals"] = {modality: [] for modality in used}  # so that nothing else is told than the name
-        return [f"signals: {mistake}" for mistake in error.mistakes]
-    definition["signals"] = {modality: steps[modality] for modality in steps if modality in used}
-    return []
+    mistakes = []
+    steps: Mapping[str, list[Any]] = {}
+    if name in FEATURES:
+        mistakes = [f"signals: '{name}' is a feature: write {{MODALITY: [{{features: [{name}]}}]}}."]
+    elif name not in FEATURE_SETS:
+        mistakes = [f"signals: there is no feature set '{name}'.{did_you_mean(name, FEATURE_SETS)}"]
+    elif lacking := [modality for modality in used if modality not in FEATURE_SETS[name].signals]:
+        of = ", ".join(FEATURE_SETS[name].signals)
+        mistakes = [f"signals: the feature set {name} is of {of}; the stages also read {', '.join(lacking)}."]
+    else:
+        steps = FEATURE_SETS[name].pipelines
+    # every modality stands there, so that nothing else is told than what is wrong with the name
+    definition["signals"] = {
+        modality: steps.get(modality, []) for modality in dict.fromkeys([*steps, *used]) if modality in used
+    }
+    return mistakes
 
 
 def _expand_like(definition: dict[str, Any]) -> list[str]:

@@ -1,6 +1,7 @@
 """Windows: recordings cut into stretches of one length, as one labelled array set, cached recording by recording.
 
-:func:`cut` makes the windows of a corpus; :func:`table` lists them, :func:`view` selects modalities and channels,
+:func:`cut` makes the windows of a corpus; :func:`table` lists them, :func:`feature_table` with their
+features, :func:`view` selects modalities and channels,
 :func:`save` and :func:`load` keep them, :func:`worst_quality` says how far they can be believed. The set is an
 ``xarray.Dataset`` with, for each modality ``m``,
 
@@ -22,11 +23,13 @@ from limbeck.windows.judging import quality_summary, worst_quality
 from limbeck.windows.plan import Calibration
 from limbeck.windows.reading import decode, modalities, table, view
 from limbeck.windows.storing import load, save
+from limbeck.windows.tabulating import feature_table
 
 __all__ = [
     "Calibration",
     "cut",
     "decode",
+    "feature_table",
     "load",
     "modalities",
     "quality_summary",

@@ -33,7 +33,7 @@ _Layouts = dict[str, tuple[tuple[int, ...], dict[str, Any]]]
 def cut(
     corpus: Corpus,
     *,
-    signals: Mapping[str, Any],
+    signals: Mapping[str, Any] | str,
     target: Target | None,
     length: float,
     hop: float,
@@ -53,9 +53,9 @@ def cut(
     ----------
     corpus : Corpus
         Its sources list the recordings of a subject in the order of recording where `calibration` is used.
-    signals : mapping of str to list
+    signals : mapping of str to list, or str
         The wanted modalities with their steps, as of :func:`limbeck.signals.parse_signals`; ``[]`` keeps the samples as
-        they are.
+        they are. The name of a feature set takes those of its modalities that any recording has.
     target : Target or None
         None cuts whole recordings and leaves out the target: for recordings that nobody has labelled.
     length, hop : float
@@ -108,7 +108,8 @@ def _assemble(
 ) -> xr.Dataset:
     """Put the pieces of all recordings into one array set."""
     left_out = left_out + [LeftOut(*entry) for piece in pieces for entry in piece.facts["left_out"]]
-    _refuse_unknown_names(plan, pieces, left_out)
+    wanted = _wanted(plan, pieces)
+    _refuse_unknown_names(plan, wanted, pieces, left_out)
     attributes = {
         "corpus": corpus.name,
         "length": plan.length,
@@ -117,7 +118,7 @@ def _assemble(
         "key": hashlib.sha256("".join(piece.key for piece in pieces).encode()).hexdigest(),
     }
     splits = _splits(plan, pieces)
-    layouts, pieces = _common_layouts(plan, pieces, left_out)
+    layouts, pieces = _common_layouts(wanted, pieces, left_out)
     if not pieces:
         raise DataError(f"No windows could be cut from {corpus.name}.{_first_reasons(left_out)}")
     attributes["left_out"] = json.dumps([{"what": entry.what, "why": entry.why} for entry in dict.fromkeys(left_out)])
@@ -246,7 +247,14 @@ def _splits(plan: Plan, pieces: list[Piece]) -> dict[str, float]:
     return {subject: plan.target.split(np.array(values, dtype=np.float64)) for subject, values in ratings.items()}
 
 
-def _refuse_unknown_names(plan: Plan, pieces: list[Piece], left_out: list[LeftOut]) -> None:
+def _wanted(plan: Plan, pieces: list[Piece]) -> list[str]:
+    """Return the modalities that the windows are to have; those of a feature set only where any recording has them."""
+    recorded = {modality for piece in pieces for modality in piece.facts["modalities"]}
+    at_hand = [modality for modality in plan.pipelines if modality in recorded]
+    return at_hand if plan.at_hand and at_hand else list(plan.pipelines)
+
+
+def _refuse_unknown_names(plan: Plan, wanted: list[str], pieces: list[Piece], left_out: list[LeftOut]) -> None:
     """Refuse events and modalities that no recording has: a misspelt one would only make the windows fewer."""
     if not pieces:
         return
@@ -255,21 +263,21 @@ def _refuse_unknown_names(plan: Plan, pieces: list[Piece], left_out: list[LeftOu
     if plan.calibration is not None and plan.calibration.condition is not None:
         mistakes += [f"calibration: {mistake}" for mistake in missing_events([plan.calibration.condition], events)]
     recorded = sorted({modality for piece in pieces for modality in piece.facts["modalities"]})
-    for modality in plan.pipelines:
+    for modality in wanted:
         if modality not in recorded:
             mistakes.append(f"signals: no recording has {modality}; they have {', '.join(recorded)}")
     if mistakes:
         if left_out:  # a name may be missing because the rows or files that have it could not be used
             mistakes[-1] += _first_reasons(left_out, indent=6)
         raise StudyError(mistakes, source="windows")
-    for modality in plan.pipelines:
+    for modality in wanted:
         lacking = [piece for piece in pieces if modality not in piece.facts["modalities"]]
         left_out += [
             LeftOut(name_of(piece.source), f"has no {modality}; its windows carry NaN there") for piece in lacking
         ]
 
 
-def _common_layouts(plan: Plan, pieces: list[Piece], left_out: list[LeftOut]) -> tuple[_Layouts, list[Piece]]:
+def _common_layouts(wanted: list[str], pieces: list[Piece], left_out: list[LeftOut]) -> tuple[_Layouts, list[Piece]]:
     """Return shape and attributes of each modality, and the pieces with windows that have its channels.
 
     The channels are those of most recordings; a recording that lacks one of them is left out, its further ones are not
@@ -277,7 +285,7 @@ def _common_layouts(plan: Plan, pieces: list[Piece], left_out: list[LeftOut]) ->
     """
     pieces = [piece for piece in pieces if piece.facts["windows"]]
     layouts: _Layouts = {}
-    for modality in plan.pipelines:
+    for modality in wanted:
         having = [piece for piece in pieces if modality in piece.facts["layouts"]]
         if not having and pieces:
             raise DataError(f"No recording from which windows could be cut has {modality}.{_first_reasons(left_out)}")

@@ -68,6 +68,8 @@ class Plan:
         Whether the quality of the signals as recorded is kept.
     code : str
         Hash of the code that does the work.
+    at_hand : bool
+        Whether modalities that no recording has are left out instead of refused: a feature set was named.
     """
 
     pipelines: dict[str, Pipeline]
@@ -77,6 +79,7 @@ class Plan:
     calibration: Calibration | None
     quality: bool
     code: str
+    at_hand: bool = False
 
     @cached_property
     def definition(self) -> dict[str, Any]:
@@ -104,7 +107,7 @@ class Plan:
 
 
 def make_plan(
-    signals: Mapping[str, Any],
+    signals: Mapping[str, Any] | str,
     target: Target | None,
     length: float,
     hop: float,
@@ -128,7 +131,16 @@ def make_plan(
         mistakes += error.mistakes
     if mistakes:
         raise StudyError(mistakes, source="windows")
-    return Plan(pipelines, target, float(length), float(hop), calibration, quality, _code_digest(pipelines))
+    return Plan(
+        pipelines,
+        target,
+        float(length),
+        float(hop),
+        calibration,
+        quality,
+        _code_digest(pipelines),
+        isinstance(signals, str),
+    )
 
 
 def _code_digest(pipelines: Mapping[str, Pipeline]) -> str:
