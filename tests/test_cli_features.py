@@ -248,4 +248,4 @@ def test_studies_that_ship_with_limbeck_can_be_drawn(tmp_path: Path, shared_data
     for name in ("stress_from_skin", "headband_from_cap"):
         result = invoke("--plot", ROOT / "studies" / f"{name}.yaml", "--out", tmp_path / f"{name}.svg")
         assert result.exit_code == 0, result.output
-        assert re.search(r"\d+ beats, \d+ per min", (tmp_path / f"{name}.svg").read_text())
+        assert re.search(r"\d+ beats, (\d+ per min|too doubtful)", (tmp_path / f"{name}.svg").read_text())

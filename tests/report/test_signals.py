@@ -320,3 +320,19 @@ def test_recordings_from_outside_are_drawn(shared_data: Path):
     pulse = panels(figure)[4]
     assert "beats" in legend_of(pulse)[0]
     assert 30 < len(marks(pulse, "^")) < 120
+
+
+def test_the_window_drawn_lies_within_one_event() -> None:
+    signal = Signal(np.zeros((1, 400), np.float32), 4.0, ("eda",), "µS")
+    events = (Event("rest", 0.0, 55.0), Event("stress", 55.0, 100.0))
+    assert signals.middle_window({"eda": signal}, length=20, hop=10) == 40
+    assert signals.middle_window({"eda": signal}, length=20, hop=10, events=events) == 30
+
+
+def test_lanes_are_as_far_apart_before_as_after(rng: np.random.Generator) -> None:
+    data = np.stack([50 * np.sin(2 * np.pi * 0.5 * np.arange(1280) / 128) + rng.normal(size=1280)] * 2)
+    recording = Recording("S1", {"eeg": Signal(data.astype(np.float32), 128.0, ("Fp1", "Fp2"), "µV")})
+    figure = signals.draw_window(recording, parse_signals({"eeg": [{"bandpass": [4, 40]}]}), length=8, title="t")
+    labels = [axes.get_ylabel() for axes in figure.axes if "apart" in axes.get_ylabel()]
+    assert len(labels) == 2
+    assert labels[0] == labels[1]

@@ -19,7 +19,7 @@ import numpy as np
 
 from limbeck.atomic import write_atomically
 from limbeck.errors import DataError
-from limbeck.recording import Recording, Signal
+from limbeck.recording import Event, Recording, Signal
 from limbeck.report import words
 from limbeck.report.figures import BLUE, GREEN, INK, MUTED, ORANGE, PAPER, PURPLE, RED, STYLE
 from limbeck.signals import Pipeline, Step
@@ -74,17 +74,19 @@ class _View:
 # ---- which window ---------------------------------------------------------------------------------------------------
 
 
-def middle_window(signals: Mapping[str, Signal], length: float, hop: float) -> float:
+def middle_window(signals: Mapping[str, Signal], length: float, hop: float, events: Sequence[Event] = ()) -> float:
     """Return the start of the window in the middle of what all signals cover.
 
-    Windows are laid `hop` seconds apart from the first moment that all signals have; those with missing samples are
-    passed over for the nearest one without, if there is one.
+    Windows are laid `hop` seconds apart from the first moment that all signals have; those across the ends of events
+    and those with missing samples are passed over for the nearest one without, if there is one.
 
     Parameters
     ----------
     signals : mapping of str to Signal
     length, hop : float
         Seconds.
+    events : sequence of Event
+        Of the recording.
 
     Raises
     ------
@@ -94,7 +96,10 @@ def middle_window(signals: Mapping[str, Signal], length: float, hop: float) -> f
     first, last = _covered(signals, length)
     starts = first + hop * np.arange(int((last - first + _SLACK) / hop) + 1)
     middle = len(starts) // 2
-    nearest = sorted(range(len(starts)), key=lambda index: abs(index - middle))
+    within = np.zeros(len(starts), dtype=bool)
+    for event in events:
+        within |= (starts >= event.start - _SLACK) & (starts + length <= event.end + _SLACK)
+    nearest = sorted(range(len(starts)), key=lambda index: (not within[index], abs(index - middle)))
     for index in nearest:
         if all(np.isfinite(_window(signal, starts[index], length).data).all() for signal in signals.values()):
             return float(starts[index])
@@ -170,7 +175,7 @@ def draw_window(
     cleaned = {modality: pipelines[modality].on_recording(signal) for modality, signal in present.items()}
     _refuse_short(length, [*present.items(), *cleaned.items()])
     if start is None:
-        start = middle_window(cleaned, length, hop or length)
+        start = middle_window(cleaned, length, hop or length, recording.events)
     first, last = _covered(cleaned, length)
     if not first - _SLACK <= start <= last + _SLACK:
         raise DataError(
@@ -216,9 +221,9 @@ def steps_in_words(steps: Sequence[Step]) -> str:
 
 def _step_in_words(each: Step) -> str:
     parts = [each.name]
-    for name, parameter in each.kind.parameters.items():
+    for position, (name, parameter) in enumerate(each.kind.parameters.items()):
         value = each.parameters[name]
-        if parameter.default is parameter.empty:
+        if parameter.default is parameter.empty or (position == 0 and isinstance(value, str)):
             parts.append(_value_in_words(value))
         elif value != parameter.default:
             parts.append(name if value is True else f"{name.replace('_', ' ')} {_value_in_words(value)}")
@@ -347,14 +352,16 @@ def _find(view: _View) -> _Found:
 
 
 def _find_beats(view: _View) -> _Found:
-    from limbeck.signals.beats import find_beats
+    from limbeck.signals import find_beats, heart
 
     signal = view.after
     chosen = _chosen(signal)
     beats = _rows_without_padding(find_beats(signal.data[chosen], signal.rate, modality=view.modality))
     # beats of a pulse are timed at the feet of its waves, and marked from below
     marker, where = ("^", " (feet of the waves)") if view.modality == "bvp" else ("v", "")
-    name = _count(len(beats[0]), "beat") + _per_minute(beats[0]) + where
+    rate = heart(signal.data[chosen[:1]], signal.rate, ["hr"], modality=view.modality)[0, 0]
+    per_minute = f", {rate:.0f} per min" if np.isfinite(rate) else ", too doubtful for a heart rate"
+    name = _count(len(beats[0]), "beat") + per_minute + where
     return _Found([_Mark(channel, name, times, RED, marker) for channel, times in zip(chosen, beats, strict=True)])
 
 
@@ -422,9 +429,11 @@ def _count(number: int, one: str) -> str:
 
 def _draw_block(panels: Sequence[Axes], beside: Axes, view: _View, found: _Found) -> None:
     before, after = view.before, view.after
+    # lanes as far apart before as after, so that what cleaning took away is seen
+    apart = max(map(_lane, (before, after))) if view.steps and before.unit == after.unit else None
     head = f"{view.modality}, as recorded"
     if view.steps:
-        _draw_signal(panels[0], before, AXES_COLOURS if before.unit == "g" else (MUTED,))
+        _draw_signal(panels[0], before, AXES_COLOURS if before.unit == "g" else (MUTED,), apart)
         panels[0].set_title(f"{head} ({_size(before)})")
         _legend(panels[0])
         title = f"after {words.label(view.steps, 70)} ({_size(after)})"
@@ -433,7 +442,7 @@ def _draw_block(panels: Sequence[Axes], beside: Axes, view: _View, found: _Found
     panel = panels[1 if view.steps else 0]
     if found.tonic is not None:
         panel.plot(_times(found.tonic), found.tonic.data[0], color=ORANGE, linewidth=1.2, label="level (tonic)")
-    raised = _draw_signal(panel, after, AXES_COLOURS if after.unit == "g" else (BLUE,))
+    raised = _draw_signal(panel, after, AXES_COLOURS if after.unit == "g" else (BLUE,), apart)
     panel.set_title(title)
     _draw_marks(panel, after, found.marks, raised)
     _legend(panel, found.told)
@@ -450,7 +459,14 @@ def _size(signal: Signal) -> str:
     return f"{signal.rate:g} Hz" + (f"; {TRACES} of {count} channels" if count > TRACES else "")
 
 
-def _draw_signal(panel: Axes, signal: Signal, colours: Sequence[str]) -> dict[int, float]:
+def _lane(signal: Signal) -> float:
+    """Return how far apart the chosen channels stand in lanes, in the signal's unit."""
+    data = signal.data[_chosen(signal)].astype(np.float64)
+    spread = _quiet(np.nanpercentile, data, 99) - _quiet(np.nanpercentile, data, 1)
+    return float(1.15 * (np.nanmax(spread) if np.isfinite(spread).any() else 1.0) or 1.0)
+
+
+def _draw_signal(panel: Axes, signal: Signal, colours: Sequence[str], apart: float | None = None) -> dict[int, float]:
     """Draw the chosen channels, over one another or in lanes; return by channel by how much its trace is raised."""
     from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
@@ -460,8 +476,7 @@ def _draw_signal(panel: Axes, signal: Signal, colours: Sequence[str]) -> dict[in
     over = not _in_lanes(signal)
     if not over:
         data = data - np.nan_to_num(_quiet(np.nanmedian, data))[:, np.newaxis]
-        spread = _quiet(np.nanpercentile, data, 99) - _quiet(np.nanpercentile, data, 1)
-        apart = 1.15 * (np.nanmax(spread) if np.isfinite(spread).any() else 1.0) or 1.0
+        apart = apart or _lane(signal)
         raised = -apart * np.arange(len(chosen))
         panel.set_yticks(raised, [words.label(signal.channels[channel], 10) for channel in chosen])
         panel.set_ylim(raised[-1] - 0.75 * apart, 0.75 * apart)
