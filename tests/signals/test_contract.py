@@ -52,7 +52,10 @@ def samples(modality: str, rows: int = 3, seed: int = 0) -> tuple[np.ndarray, fl
     phase = rng.uniform(0, 1, size=(rows, len(names), 1))
     if modality in ("ecg", "bvp"):
         beat = (times * 1.2 + phase) % 1
-        x = np.exp(-0.5 * ((beat - 0.3) / (0.015 if modality == "ecg" else 0.1)) ** 2) + 0.01 * noise
+        # place in the beat, width and height: P, Q, R, S and T; a pulse
+        waves = [(0.12, 0.025, 0.15), (0.265, 0.01, -0.1), (0.3, 0.015, 1.0), (0.34, 0.01, -0.2), (0.62, 0.05, 0.3)]
+        waves = waves if modality == "ecg" else [(0.3, 0.1, 1.0)]
+        x = sum(height * np.exp(-0.5 * ((beat - at) / width) ** 2) for at, width, height in waves) + 0.003 * noise
     elif modality == "eda":
         x = 2 + 0.01 * times + np.maximum(0, np.sin(2 * np.pi * (times / 12 + phase))) ** 4 + 0.002 * noise
     elif modality == "resp":

@@ -321,3 +321,14 @@ def test_cut_offs_that_double_precision_cannot_hold_are_refused(rng):
         sections = signal.butter(4, cutoff, "highpass", fs=1000, output="sos")
         assert np.abs(signal.sosfreqz(sections, [cutoff], fs=1000)[1]) == pytest.approx(np.sqrt(0.5), rel=0.01)
         np.testing.assert_allclose(highpass(x, 1000, cutoff), signal.sosfiltfilt(sections, x), rtol=0, atol=0.2)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_a_single_long_row_takes_no_more_than_about_three_times_its_memory(causal, rng):
+    x = rng.normal(size=(1, 2_000_000)).astype(np.float32)
+    bandpass(x[:, :1000], 512, 1, 40)  # the design
+    tracemalloc.start()
+    bandpass(x, 512, 1, 40, causal=causal)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 3.3 * x.nbytes  # the output, the samples in double precision, where they are missing
