@@ -249,3 +249,17 @@ def test_studies_that_ship_with_limbeck_can_be_drawn(tmp_path: Path, shared_data
         result = invoke("--plot", ROOT / "studies" / f"{name}.yaml", "--out", tmp_path / f"{name}.svg")
         assert result.exit_code == 0, result.output
         assert re.search(r"\d+ beats, (\d+ per min|too doubtful)", (tmp_path / f"{name}.svg").read_text())
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("rmssd", "It is a kind of heart: write {heart: [rmssd]}."),
+        ("bvp", "Of bvp there are: heart, pulse, and those for any modality."),
+        ("bandpas", "Did you mean 'bandpass'?"),
+    ],
+)
+def test_a_name_that_is_none_is_answered_with_what_may_be_meant(name: str, meant: str) -> None:
+    answer = invoke(name)
+    assert answer.exit_code == 2
+    assert meant in " ".join(answer.stderr.split())

@@ -600,9 +600,7 @@ def _describe_feature(name: str) -> None:
 
     entries = catalogue.describe(name)
     if not entries:
-        raise typer.BadParameter(
-            f"there is no step, feature or feature set '{name}'.{did_you_mean(name, catalogue.named())}"
-        )
+        raise typer.BadParameter(f"there is no step, feature or feature set '{name}'.{catalogue.hint(name)}")
     for number, entry in enumerate(entries):
         typer.echo("\n" * (number > 0) + entry.name)
         _print_facts({fact: textwrap.fill(text, 100) for fact, text in entry.facts.items()})

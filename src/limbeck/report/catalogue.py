@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from limbeck.errors import LimbeckError
+from limbeck.errors import LimbeckError, did_you_mean
 from limbeck.recording import MODALITIES, UNITS, Signal
 from limbeck.signals import FEATURE_SETS, FEATURES, STEPS, FeatureKind, Pipeline, StepKind, parse_signals
 from limbeck.signals.sets import DEAP_EEG, FeatureSet
@@ -71,6 +71,22 @@ class Entry:
 def named() -> list[str]:
     """Return the names of all steps, features and sets."""
     return sorted({*STEPS, *FEATURES, *FEATURE_SETS})
+
+
+def hint(name: str) -> str:
+    """Say what somebody may have meant by a name that is none: a kind of a feature, a modality, a misspelt name."""
+    if name in MODALITIES:
+        of = [other for other in FEATURES if name in cast("FeatureKind", FEATURES[other]).modalities]
+        return f" Of {name} there are: {', '.join(of)}, and those for any modality." if of else ""
+    kinds = [other for other in FEATURES if _has_kind(cast("FeatureKind", FEATURES[other]), name)]
+    if kinds:
+        return f" It is a kind of {' and of '.join(kinds)}: write {{{kinds[0]}: [{name}]}}."
+    return did_you_mean(name, named())
+
+
+def _has_kind(feature: FeatureKind, name: str) -> bool:
+    defaults = {key: parameter.default for key, parameter in feature.parameters.items()}
+    return "kinds" in defaults and not list(feature.check(**defaults | {"kinds": [name]}))
 
 
 # ---- lists ----------------------------------------------------------------------------------------------------------
