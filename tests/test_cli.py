@@ -341,7 +341,13 @@ def test_an_interrupted_run_ends_with_130_and_goes_on_afterwards(tmp_path: Path)
     text = MINI.replace("{epochs: 2, batch: 8}", "{epochs: 300, batch: 2, patience: null}")
     command = [PROGRAM, "run", write_study(tmp_path, text), "--out", tmp_path / "runs", "--jobs", "1"]
     with subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # where the tests run in the background of a shell, their children would ignore Ctrl-C
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         assert process.stderr is not None
         for line in process.stderr:
