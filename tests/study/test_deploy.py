@@ -223,7 +223,7 @@ def test_channels_that_are_made_of_others_need_the_channels_of_the_training(
     whole, _ = predict_files(run, [write_edf(tmp_path / "cap.edf", cap)])
     assert len(whole) == 5
     two = {name: cap[name] for name in ("Fp1", "Fp2")}
-    with pytest.raises(LimbeckError, match=r"a step .* makes each channel of all; .* here they are Fp1, Fp2"):
+    with pytest.raises(LimbeckError, match=r"a step .* makes each channel of others, too; .* here they are Fp1, Fp2"):
         predict_files(run, [write_edf(tmp_path / "two.edf", two)])
 
 

@@ -513,8 +513,12 @@ def test_two_electrodes_behind_an_average_reference_borrow_the_cap(
 ) -> None:
     warnings = plan_of(two_electrodes({"reference": "average"})).variants[0].warnings
     assert [warning.split()[0] for warning in warnings] == ["stages.alone", "stages.taught"]
-    assert "reads Fp1, Fp2 of eeg, which a step makes of all 8 channels" in warnings[0]
-    assert "without C3, C4, F3, F4, O1, ... cannot compute them" in warnings[0]
+    assert "reads Fp1, Fp2 of eeg, and a step makes these of 8 channels: a device without C3, C4, F3" in warnings[0]
+    (only,) = {m.partition(": ")[2] for m in plan_of(two_electrodes({"reference": "O1"})).variants[0].warnings}
+    assert only.startswith("a device without O1 cannot compute them")
+    whole = two_electrodes({"reference": "average"}, live=True)
+    whole["stages"]["alone"]["inputs"] = ["eeg"]
+    assert not plan_of(whole).variants[0].warnings
     assert not plan_of(two_electrodes()).variants[0].warnings
     assert not plan_of(two_electrodes({"pick": ["Fp1", "Fp2"]}, {"reference": "average"})).variants[0].warnings
     (mistake,) = refused(plan_of, two_electrodes({"reference": "average"}, live=True))

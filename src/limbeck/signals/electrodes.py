@@ -56,7 +56,7 @@ def _check_ica(eog: Any, n_components: Any, threshold: float, seed: int) -> Iter
     runs="recording",
     causal=False,  # the components are fitted to the whole recording
     modalities=("eeg",),
-    mixes=lambda **_: True,
+    shares=lambda channels, **_: channels,
     check=_check_ica,
     libraries=("mne",),
     source="mne.preprocessing.ICA, extended infomax: Lee, Girolami, Sejnowski, Neural Comput. 11:417, 1999",
@@ -227,7 +227,7 @@ def _check_electrodes(names: Any, causal: bool) -> Iterator[str]:
     runs="recording",
     causal="causal",
     modalities=("eeg",),
-    mixes=lambda **_: True,
+    shares=lambda channels, **_: channels,
     check=_check_electrodes,
     libraries=("mne",),
     source="mne interpolate_bads; spherical splines: Perrin et al., Electroenceph. Clin. Neurophysiol. 72:184, 1989",

@@ -39,8 +39,8 @@ def _same_start(start: float, rate: float, /, **_: Any) -> float:
     return start
 
 
-def _never(**_: Any) -> bool:
-    return False
+def _none(channels: tuple[str, ...], /, **_: Any) -> tuple[str, ...]:
+    return ()
 
 
 def _no_mistakes(**_: Any) -> Iterable[str]:
@@ -111,8 +111,8 @@ class StepKind(Kind):
         What becomes of rate, channel names and unit: ``(value, **parameters)``. Steps per window keep the rate.
     new_start : callable
         What becomes of the time of the first sample: ``(start, rate, **parameters)``.
-    mixes : callable
-        Whether it makes each channel of all of them, as an average reference does: ``(**parameters)``.
+    shares : callable
+        Which channels go into every channel that it makes, as a reference does: ``(channels, **parameters)``.
     """
 
     runs: Runs
@@ -121,7 +121,7 @@ class StepKind(Kind):
     new_channels: Callable[..., tuple[str, ...]] = _same
     new_unit: Callable[..., str] = _same
     new_start: Callable[..., float] = _same_start
-    mixes: Callable[..., bool] = _never
+    shares: Callable[..., tuple[str, ...]] = _none
 
 
 @dataclass(frozen=True)

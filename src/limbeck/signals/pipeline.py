@@ -75,8 +75,8 @@ class Pipeline:
                 reasons.append(f"{each.name} looks at later samples; {remedy}")
         return tuple(reasons)
 
-    def mixed_channels(self, channels: Sequence[str]) -> tuple[str, ...]:
-        """Return the channels that the first step which makes each of all needs; none if there is no such step.
+    def shared_channels(self, channels: Sequence[str]) -> tuple[str, ...]:
+        """Return the channels that go into every channel that the pipeline makes, such as those of a reference.
 
         Parameters
         ----------
@@ -84,12 +84,12 @@ class Pipeline:
             As recorded.
         """
         names = tuple(channels)
+        shared: list[str] = []
         for each in self.steps:
             kind = cast("StepKind", each.kind)
-            if kind.mixes(**each.parameters):
-                return names
+            shared += kind.shares(names, **each.parameters)
             names = kind.new_channels(names, **each.parameters)
-        return ()
+        return tuple(dict.fromkeys(shared))
 
     @property
     def definition(self) -> dict[str, Any]:

@@ -222,6 +222,17 @@ def _referenced_channels(
     return channels[kept] if isinstance(kept, slice) else tuple(channels[index] for index in kept)
 
 
+def _shared_channels(
+    channels: tuple[str, ...], *, kind: str, channels_of: Sequence[str] | None, exclude: Sequence[str], **_: Any
+) -> tuple[str, ...]:
+    if kind == "bipolar":
+        return ()
+    if kind == "average":
+        left_out = match_channels(exclude, channels)
+        return tuple(channel for index, channel in enumerate(channels) if index not in left_out)
+    return tuple(channels[index] for index in _reference_channels(kind, channels_of, channels))
+
+
 @step(
     "reference",
     runs="recording",
@@ -229,7 +240,7 @@ def _referenced_channels(
     modalities=("eeg",),
     check=_check_reference,
     new_channels=_referenced_channels,
-    mixes=lambda kind, **_: kind != "bipolar",
+    shares=_shared_channels,
     source="Yao et al., Brain Topogr. 32:530, 2019",
 )
 def reference(

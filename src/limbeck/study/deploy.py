@@ -74,7 +74,7 @@ def write(plan: VariantPlan, store: Store, folder: Path) -> Path:
             for modality, least in plan.variant.protocol.minimum_quality.items()
             if modality in stage.inputs
         },
-        "mixed": {modality: _mixed(plan.variant.signals, plan.dataset, modality) for modality in stage.inputs},
+        "shared": {modality: _shared(plan.variant.signals, plan.dataset, modality) for modality in stage.inputs},
         "trained_on": sorted(plan.table["subject"].unique().tolist()),
     }
 
@@ -101,10 +101,10 @@ def _layout(variable: xr.DataArray) -> dict[str, Any]:
     return {"channels": channels, "features": list(variable.attrs["features"])}
 
 
-def _mixed(signals: dict[str, Any], windows: xr.Dataset, modality: str) -> list[str]:
-    """Return the channels of which a step makes each channel, sorted; none if there is no such step."""
+def _shared(signals: dict[str, Any], windows: xr.Dataset, modality: str) -> list[str]:
+    """Return the channels that go into every channel of a modality, sorted; none if there are no such."""
     pipeline = parse_signals({modality: signals[modality]})[modality]
-    return sorted(pipeline.mixed_channels(windows[f"{modality}_quality"].attrs["channels"]))
+    return sorted(pipeline.shared_channels(windows[f"{modality}_quality"].attrs["channels"]))
 
 
 def _trim(variant: Variant) -> float:
@@ -249,18 +249,18 @@ class DeployedStudent:
             calibration=None if calibration is None else windows_room.Calibration(None, calibration["seconds"]),
         )
         corpus.leave_out(*(LeftOut(**entry) for entry in json.loads(windows.attrs["left_out"])))
-        self._refuse_other_mixtures(windows)
+        self._refuse_other_shared_channels(windows)
         channels = {modality: layout["channels"] for modality, layout in self.description["inputs"].items()}
         return windows_room.view(windows, channels)
 
-    def _refuse_other_mixtures(self, windows: xr.Dataset) -> None:
+    def _refuse_other_shared_channels(self, windows: xr.Dataset) -> None:
         """Refuse a recording in which a reference, say, would be made of other channels than in the training."""
-        for modality, trained in self.description["mixed"].items():
+        for modality, trained in self.description["shared"].items():
             if f"{modality}_quality" in windows:
-                found = _mixed(self.description["signals"], windows, modality)
+                found = _shared(self.description["signals"], windows, modality)
                 if found != trained:
                     raise DataError(
-                        f"{modality}: a step of the study makes each channel of all; in the training these were "
+                        f"{modality}: a step of the study makes each channel of others, too; in training these were "
                         f"{', '.join(trained)}, here they are {', '.join(found)}. Record the same channels."
                     )
 

@@ -394,32 +394,33 @@ def _cut(
 
 
 def _borrowed_channels(variant: Variant, windows: xr.Dataset) -> list[str]:
-    """Say which stages read channels that are made of more channels than they read.
+    """Say which stages choose channels that are made of others, too, which they do not read.
 
     Raises
     ------
     StudyError
-        The student is to run live, on a device that lacks them.
+        The student is to run live, on a device that lacks them: nothing was picked that says what the device has.
     """
     borrowed = []
     for modality, pipeline in parse_signals(variant.signals).items():
-        mixed = pipeline.mixed_channels(windows[f"{modality}_quality"].attrs["channels"])
+        shared = pipeline.shared_channels(windows[f"{modality}_quality"].attrs["channels"])
         for name, stage in variant.stages.items():
-            if not mixed or modality not in stage.inputs:
+            read = stage.inputs.get(modality) or []
+            # "F3-F4" is made of two channels, "F3.alpha" of one
+            parts = {part for channel in read for part in (channel, channel.rpartition(".")[0], *channel.split("-"))}
+            lacking = sorted(set(shared) - parts)
+            if not read or not lacking:
                 continue
-            read = stage.inputs[modality] or windows[modality].attrs["channels"]
-            lacking = sorted(set(mixed) - {part for channel in read for part in (channel, *channel.split("-"))})
-            if lacking:
-                shown = ", ".join(dict.fromkeys(read)) if len(set(read)) < 5 else f"{len(set(read))} channels"
-                without = ", ".join(lacking[:5]) + (", ..." if len(lacking) > 5 else "")
-                sentence = (
-                    f"stages.{name} reads {shown} of {modality}, which a step makes of all {len(mixed)} channels: a "
-                    f"device without {without} cannot compute them. "
-                    f"Put {{pick: [...]}} before that step, or refer to channels that the device has."
-                )
-                if variant.live and name == variant.deployed:
-                    raise StudyError([f"live: {sentence}"], source=variant.study)
-                borrowed.append(sentence)
+            shown = ", ".join(read) if len(read) < 5 else f"{len(read)} channels"
+            without = ", ".join(lacking[:5]) + (", ..." if len(lacking) > 5 else "")
+            sentence = (
+                f"stages.{name} reads {shown} of {modality}, and a step makes these of {len(shared)} channels: a "
+                f"device without {without} cannot compute them. Put {{pick: [...]}} before that step, or refer to "
+                "channels that the device has."
+            )
+            if variant.live and name == variant.deployed and all(each.name != "pick" for each in pipeline.steps):
+                raise StudyError([f"live: {sentence}"], source=variant.study)
+            borrowed.append(sentence)
     return borrowed
 
 
