@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from limbeck.datasets import e4, load, zips
+from limbeck.datasets.numbers import read_table
 from limbeck.errors import DataError, ReadError
 from limbeck.recording import Event, Signal, Trace
 
@@ -455,3 +456,8 @@ def test_reading_leaves_the_folder_as_it_was(tmp_path: Path, write_e4: Write) ->
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     e4.read_session(folder, subject="S")
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_number_that_would_crash_the_parser_is_named() -> None:
+    with pytest.raises(ReadError, match="row 2"):
+        read_table(b"1,2\n3,1e999700000000\n", "f.csv", 2, 1)

@@ -165,7 +165,16 @@ def test_a_table_that_cannot_be_read_is_noted_and_the_tags_serve(
     assert message in listed.left_out[0].why
 
 
-@pytest.mark.parametrize("bad", ["2,70,12.5,soon,1", "2,70,12.5,1600000500,2", "2,70,12.5,1600000500,", "2,70"])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "2,70,12.5,soon,1",
+        "2,70,12.5,1e999700000000,1",
+        "2,70,12.5,1600000500,2",
+        "2,70,12.5,1600000500,",
+        "2,70",
+    ],
+)
 def test_a_bad_row_of_the_table_costs_that_participants_labels_and_is_named(
     corpus: Callable[..., Path], bad: str
 ) -> None:

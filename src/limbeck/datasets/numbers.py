@@ -5,12 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 
 import numpy as np
 
 from limbeck.errors import ReadError
 
-__all__ = ["numbers_of", "plain_text", "read_table", "refuse_cut_number", "shown"]
+__all__ = ["HUGE_EXPONENT", "numbers_of", "plain_text", "read_table", "refuse_cut_number", "shown"]
+
+HUGE_EXPONENT = re.compile(rb"[eE][+-]?[0-9]{4}")
+"""What no sensor writes and no float holds; the parser of pandas crashes where it is larger still."""
 
 
 def plain_text(raw: bytes, file: str) -> bytes:
@@ -84,6 +88,8 @@ def read_table(text: bytes, file: str, columns: int, first_row: int) -> np.ndarr
     import pandas as pd
 
     body = text.rstrip(b" \n\t\x1a")
+    if HUGE_EXPONENT.search(body):
+        raise _blame(body, file, columns, first_row)
     try:
         frame = pd.read_csv(
             io.BytesIO(body),

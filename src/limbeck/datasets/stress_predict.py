@@ -19,6 +19,7 @@ import numpy as np
 from limbeck.datasets import DatasetInfo, dataset, locate
 from limbeck.datasets.e4 import MODULES, Session, early_ends, load_session, session_files, trimmed
 from limbeck.datasets.files import chosen, find_folder, is_inside, read_bytes, sources_inside, visible
+from limbeck.datasets.numbers import HUGE_EXPONENT
 from limbeck.errors import ReadError
 from limbeck.recording import Corpus, Event, LeftOut, Recording, Source
 
@@ -110,7 +111,9 @@ def read_labels(file: Path) -> tuple[dict[int, list[Interval]], list[LeftOut]]:
     missing = [column for column in _COLUMNS if column not in table.columns]
     if missing:
         raise ReadError(file, where="row 1", found=f"the columns {list(table.columns)[:8]}", expected=f"{columns}")
-    numbers = table[list(_COLUMNS)].apply(pd.to_numeric, errors="coerce")
+    # the parser of pandas crashes on exponents far outside those of a float
+    cells = table[list(_COLUMNS)].replace(rf".*{HUGE_EXPONENT.pattern.decode()}.*", np.nan, regex=True)
+    numbers = cells.apply(pd.to_numeric, errors="coerce")
     values = numbers.to_numpy(dtype=np.float64)
     bad = ~np.isfinite(values).all(axis=1) | ~np.isin(values[:, 2], (0, 1))
     participants = numbers["Participant"].ffill().bfill().to_numpy()
