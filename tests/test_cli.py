@@ -680,3 +680,10 @@ def test_the_readme_opens_with_what_it_is_and_the_two_commands() -> None:
     assert text.index("```\nmake demo\nmake test\n```") < text.index("\n## ")
     first = text.split("\n\n")[1].replace("\n", " ")
     assert len(re.findall(r"\.(?: |$)", first)) == 3
+
+
+def test_arrays_of_ones_own_are_cut_as_the_readme_says() -> None:
+    (block,) = [block for block in readme_blocks("python") if "from_arrays" in block]
+    names: dict[str, Any] = {}
+    exec(compile(block, "README.md", "exec"), names)
+    assert names["cohort"].sizes["window"] == 6

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__", "load_run", "load_study", "parse_study", "predict_files", "run", "run_study"]
+__all__ = ["__version__", "from_arrays", "load_run", "load_study", "parse_study", "predict_files", "run", "run_study"]
 
 if TYPE_CHECKING:
+    from limbeck.datasets.arrays import from_arrays
     from limbeck.study import load_run, load_study, parse_study, predict_files, run, run_study
 
 
@@ -27,6 +28,10 @@ _ROOMS = ("datasets", "signals", "windows")
 
 def __getattr__(name: str) -> Any:
     # Importing a study brings PyTorch, which takes a second; ``limbeck --help`` and readers of recordings do without.
+    if name == "from_arrays":
+        from limbeck.datasets.arrays import from_arrays
+
+        return from_arrays
     if name in __all__:
         from limbeck import study
 

@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -179,9 +180,16 @@ class Source:
         for file in self.files:
             digest.update(file.name.encode())
             if file.is_file():
-                with file.open("rb") as stream:
-                    digest.update(hashlib.file_digest(stream, "sha256").digest())
+                status = file.stat()
+                digest.update(_digest(file, status.st_size, status.st_mtime_ns, status.st_ino))
         return digest.hexdigest()
+
+
+@lru_cache(maxsize=4096)
+def _digest(file: Path, *status: int) -> bytes:
+    """Return the SHA-256 of a file's bytes; many recordings may lie in one, which is read once while it is the same."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").digest()
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,14 @@
 """Targets: what is predicted from a window, made from a recording's annotations.
 
 A target comes from *events* (named intervals become classes), from a *rating* (a value per recording, split into
-``low`` and ``high``), or from a *trace* (a value that runs with time, averaged over the window).
+``low`` and ``high``), from *levels* (boxes in the space of several ratings), or from a *trace* (a value that runs with
+time, averaged over the window).
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, NamedTuple
@@ -16,9 +18,53 @@ import numpy as np
 from limbeck.errors import DataError, StudyError, did_you_mean
 from limbeck.recording import Event, Recording
 
-__all__ = ["Labelled", "Segment", "Target", "joined", "missing_events"]
+__all__ = ["LEVELS", "Labelled", "Segment", "Target", "joined", "missing_events"]
 
 SUBJECT_THRESHOLDS = ("subject_mean", "subject_median")
+
+_FEAR = ("none", "low", "medium", "high")
+
+
+def _fear(**intervals: str) -> dict[str, dict[str, str]]:
+    """Return a table of fear levels from an interval per level, in the order of `_FEAR`, of each rating."""
+    columns = {name: text.split(" | ") for name, text in intervals.items()}
+    return {level: {name: column[row] for name, column in columns.items()} for row, level in enumerate(_FEAR)}
+
+
+LEVELS: Mapping[str, Mapping[str, Mapping[str, str]]] = {
+    "deap_fear": _fear(
+        valence="[7, 9] | [5, 7) | [3, 5) | [1, 3)",
+        arousal="[1, 3) | [3, 5) | [5, 7) | [7, 9]",
+        dominance="[7, 9] | [5, 7) | [3, 5) | [1, 3)",
+    ),
+    "deap_fear_printed": _fear(
+        valence="[7, 9] | [5, 7] | [3, 5] | [1, 3]",
+        arousal="[1, 3] | [3, 5] | [5, 7] | [7, 9]",
+        dominance="[7, 9] | [5, 7] | [3, 5] | [1, 3]",
+    ),
+    "ascertain_fear": _fear(
+        valence="[1, 3] | (-2, -1] | (-3, -2] | [-3, -3]",
+        arousal="[0, 2] | [3, 4) | [4, 5) | [5, 6]",
+        engagement="[0, 2] | [3, 4) | [4, 5) | [5, 6]",
+        liking="[5, 6] | [3, 4] | (1, 2] | [0, 1]",
+        familiarity="(2, 4] | (1, 2] | (0, 1] | [0, 0]",
+    ),
+    "ascertain_fear_printed": _fear(
+        valence="[0, 2] | [3, 4] | [4, 5] | [5, 6]",
+        arousal="[1, 3] | [-2, -1] | [-3, -2] | [-3, -3]",
+        engagement="[0, 2] | [3, 4] | [4, 5] | [5, 6]",
+        liking="[5, 6] | [3, 4] | [1, 2] | [0, 1]",
+        familiarity="[2, 4] | [1, 2] | [0, 1] | [0, 0]",
+    ),
+}
+"""Tables of levels by name: for each class the interval in which each rating must lie.
+
+The four levels of fear on DEAP and on ASCERTAIN were published with edges that belong to two levels and, for ASCERTAIN,
+with valence (rated from -3 to 3) and arousal (0 to 6) exchanged: ``..._printed`` is that, word for word, and on
+ASCERTAIN only its level ``none`` can be met. In ``deap_fear``, an edge belongs to the interval above it, and the end of
+the scale to the last one. In ``ascertain_fear``, the columns are put right and a shared edge belongs to the higher
+level of fear; else whole-numbered ratings would leave levels empty.
+"""
 
 _SLACK = 1e-6  # seconds by which rounding may make neighbours overlap
 _SHOWN = 3  # contradictions that a note names
@@ -65,7 +111,7 @@ class Labelled(NamedTuple):
 class Target:
     """What is predicted, and where windows are cut for it.
 
-    Exactly one of `events`, `ratings` and `trace` says where it comes from.
+    Exactly one of `events`, `ratings`, `levels` and `trace` says where it comes from.
 
     Parameters
     ----------
@@ -81,7 +127,11 @@ class Target:
     trace : str
         Key of a trace; a window's target is the mean of the samples in it.
     within : list of str
-        With `ratings` or `trace`: the events inside which windows are cut; the whole recording if empty.
+        With `ratings`, `levels` or `trace`: the events inside which windows are cut; the whole recording if empty.
+    levels : str or mapping of str to mapping of str to str
+        One of :data:`LEVELS`, or such a table: class to the interval (``"[1, 3)"``: 1 belongs to it, 3 does not) in
+        which each rating must lie. The classes are coded in this order. A recording that fits none of them, or more
+        than one, has no target, and no window of it is used.
 
     Raises
     ------
@@ -94,6 +144,8 @@ class Target:
     ('rest', 'stress')
     >>> Target(name="valence", ratings="valence", threshold=5).classes
     ('low', 'high')
+    >>> Target(name="fear", levels="deap_fear").classes
+    ('none', 'low', 'medium', 'high')
     """
 
     name: str
@@ -102,6 +154,7 @@ class Target:
     threshold: float | str | None = None
     trace: str = ""
     within: tuple[str, ...] = ()
+    levels: str | Mapping[str, Mapping[str, str]] = ""
 
     def __post_init__(self) -> None:
         mistakes = list(_mistakes(self))
@@ -149,12 +202,21 @@ class Target:
         """Names of the classes in the order of their codes; empty for a trace."""
         if self.trace:
             return ()
+        if self.levels:
+            return tuple(self.boxes)
         return tuple(self.events) if self.events else ("low", "high")
+
+    @property
+    def boxes(self) -> Mapping[str, Mapping[str, str]]:
+        """The table of levels, by name or as given; empty for other targets."""
+        if isinstance(self.levels, str):
+            return LEVELS[self.levels] if self.levels else {}
+        return self.levels
 
     @property
     def definition(self) -> dict[str, Any]:
         """Everything that decides the target, as JSON values."""
-        return {
+        definition: dict[str, Any] = {
             "name": self.name,
             "events": [[name, list(events)] for name, events in self.events.items()],
             "ratings": self.ratings,
@@ -162,6 +224,9 @@ class Target:
             "trace": self.trace,
             "within": list(self.within),
         }
+        if self.levels:  # only then, so that windows cached for other targets stay valid
+            definition["levels"] = [[name, dict(box)] for name, box in self.boxes.items()]
+        return definition
 
     @property
     def event_names(self) -> tuple[str, ...]:
@@ -226,13 +291,16 @@ class Target:
         Returns
         -------
         ndarray of shape (n_windows,), float64
-            Class codes, the rating, or the means of the trace (NaN where it has no sample in the window).
+            Class codes (NaN where no level fits, or more than one), the rating, or the means of the trace (NaN where it
+            has no sample in the window).
 
         Raises
         ------
         DataError
-            The recording lacks the rating or the trace.
+            The recording lacks a rating or the trace.
         """
+        if self.levels:
+            return np.full(len(starts), _level(self.boxes, recording.ratings))
         if self.ratings:
             if self.ratings not in recording.ratings:
                 raise DataError(f"There is no rating '{self.ratings}'.{did_you_mean(self.ratings, recording.ratings)}")
@@ -251,6 +319,32 @@ class Target:
         if self.threshold == "subject_median":
             return float(np.nanmedian(ratings))
         return float(self.threshold if self.threshold is not None else math.nan)
+
+
+def _level(boxes: Mapping[str, Mapping[str, str]], ratings: Mapping[str, float]) -> float:
+    """Return the code of the one level whose intervals hold all ratings, NaN if none or several do."""
+    for name in dict.fromkeys(name for box in boxes.values() for name in box):
+        if name not in ratings:
+            raise DataError(f"There is no rating '{name}'.{did_you_mean(name, ratings)}")
+    fitting = [
+        code
+        for code, box in enumerate(boxes.values())
+        if all(_holds(interval, float(ratings[name])) for name, interval in box.items())
+    ]
+    return float(fitting[0]) if len(fitting) == 1 else math.nan
+
+
+_NUMBER = r"\s*(-?\d+(?:\.\d*)?)\s*"
+_INTERVAL = re.compile(rf"([\[(]){_NUMBER},{_NUMBER}([\])])")
+
+
+def _holds(interval: str, value: float) -> bool:
+    """Tell whether an interval such as ``[1, 3)`` holds a value."""
+    match = _INTERVAL.fullmatch(interval)
+    if match is None:
+        raise DataError(f"'{interval}' is no interval such as '[1, 3)'.")
+    low, high = float(match[2]), float(match[3])
+    return (value > low or (value == low and match[1] == "[")) and (value < high or (value == high and match[4] == "]"))
 
 
 def joined(segments: Sequence[Segment]) -> list[Segment]:
@@ -321,19 +415,21 @@ def _is_names(value: Any) -> bool:
 def _mistakes(target: Target) -> Iterator[str]:
     if not isinstance(target.name, str) or not target.name:
         yield f"name must be a word, found {target.name!r}"
-    given = [key for key in ("events", "ratings", "trace") if getattr(target, key)]
+    given = [key for key in ("events", "ratings", "levels", "trace") if getattr(target, key)]
     if len(given) != 1:
-        yield f"give exactly one of events, ratings and trace; found {' and '.join(given) or 'none'}"
+        yield f"give exactly one of events, ratings, levels and trace; found {' and '.join(given) or 'none'}"
     if target.events:
         yield from _event_mistakes(target.events)
     for key in ("ratings", "trace"):
         if not isinstance(getattr(target, key), str):
             yield f"{key} must be the name of an annotation, found {getattr(target, key)!r}"
+    if target.levels:
+        yield from _level_mistakes(target.levels)
     yield from _threshold_mistakes(target)
     if not _is_names(target.within):
         yield f"within must be a list of event names, found {target.within!r}"
     elif target.within and target.events:
-        yield "within goes with ratings or trace; with events, windows are cut inside the events named there"
+        yield "within goes with ratings, levels or trace; with events, windows are cut inside the events named there"
 
 
 def _event_mistakes(events: Any) -> Iterator[str]:
@@ -357,6 +453,28 @@ def _event_mistakes(events: Any) -> Iterator[str]:
                     else (f"events.{name} names '{event}' twice")
                 )
             seen[event] = name
+
+
+def _level_mistakes(levels: Any) -> Iterator[str]:
+    if isinstance(levels, str):
+        if levels not in LEVELS:
+            yield f"levels: there is no table '{levels}'.{did_you_mean(levels, LEVELS)}"
+        return
+    if not isinstance(levels, Mapping):
+        yield f"levels must be one of {', '.join(LEVELS)}, or map classes to intervals of ratings; found {levels!r}"
+        return
+    if len(levels) < 2:
+        yield f"levels needs at least two classes, found {len(levels)}"
+    for name, box in levels.items():
+        if not isinstance(name, str):
+            yield f"levels: the class {name!r} must be a word (put it in quotes)"
+        if not isinstance(box, Mapping) or not box:
+            yield f"levels.{name} must map ratings to intervals, found {box!r}"
+            continue
+        for rating, interval in box.items():
+            match = _INTERVAL.fullmatch(interval) if isinstance(interval, str) else None
+            if match is None or float(match[2]) > float(match[3]):
+                yield f"levels.{name}.{rating} must be an interval such as '[1, 3)', found {interval!r}"
 
 
 def _threshold_mistakes(target: Target) -> Iterator[str]:

@@ -128,3 +128,11 @@ def test_files_of_the_same_name_stay_apart(tmp_path: Path, eegmat_edf: Callable[
 def test_nothing_readable_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ReadError, match="no such file"):
         read_files([tmp_path / "a.edf", tmp_path / "b"])
+
+
+def test_a_corpus_that_is_no_recording_is_sent_to_a_study(tmp_path: Path) -> None:
+    (tmp_path / "deap" / "data_preprocessed_python").mkdir(parents=True)
+    (tmp_path / "deap" / "data_preprocessed_python" / "s01.dat").write_bytes(b"")
+    assert guess(tmp_path / "deap") == "deap"
+    with pytest.raises(ReadError, match="found a folder of deap; expected an Empatica E4 session"):
+        read_files([tmp_path / "deap"])

@@ -39,11 +39,17 @@ __all__ = [
 ]
 
 _MODULES = {
+    "ascertain": "limbeck.datasets.ascertain",
+    "biovid": "limbeck.datasets.biovid",
+    "cogwear": "limbeck.datasets.cogwear",
+    "csv": "limbeck.datasets.csv",
+    "deap": "limbeck.datasets.deap",
     "e4": "limbeck.datasets.e4",
     "edf": "limbeck.datasets.edf",
     "eegmat": "limbeck.datasets.eegmat",
     "simulated": "limbeck.datasets.simulated",
     "stress-predict": "limbeck.datasets.stress_predict",
+    "wesad": "limbeck.datasets.wesad",
 }
 
 
@@ -184,24 +190,25 @@ def locate(name: str, root: Path | None) -> Path:
 
 
 def guess(path: str | Path) -> str:
-    """Return which data set's reader fits a file or folder: ``"e4"``, ``"edf"``, ``"eegmat"`` or ``"stress-predict"``.
+    """Return the name of the data set whose reader fits a file or folder.
 
-    Files are judged by their first bytes, folders by the names in them.
+    Files are judged by their first bytes, folders by the names in them; published corpora come before formats that
+    they may hold files of.
 
     Raises
     ------
     ReadError
         No reader fits, or there is no such file.
     """
-    from limbeck.datasets import e4, edf, eegmat, stress_predict
-
     path = Path(path)
     if not path.exists():
         raise ReadError(path, found="no such file or folder", expected="a recording", advice="Correct the path.")
-    if path.is_file() and edf.looks_like(path):
-        return "edf"
-    for name, reader in {"stress-predict": stress_predict, "eegmat": eegmat, "e4": e4, "edf": edf}.items():
-        if reader.looks_like(path):
+    if path.is_file():
+        names: tuple[str, ...] = ("edf", "e4")
+    else:
+        names = ("stress-predict", "deap", "wesad", "ascertain", "biovid", "cogwear", "eegmat", "csv", "e4", "edf")
+    for name in names:
+        if importlib.import_module(_MODULES[name]).looks_like(path):
             return name
     raise ReadError(
         path,
@@ -232,12 +239,21 @@ def read_files(paths: list[Path]) -> Corpus:
     from limbeck.datasets import e4, edf
     from limbeck.datasets.files import renamed
 
+    readers = {"e4": e4, "stress-predict": e4, "edf": edf, "eegmat": edf}
     sources: list[Source] = []
     left_out: list[LeftOut] = []
     failures: list[ReadError] = []
     for path in map(Path, paths):
         try:
-            found = (edf if guess(path) in ("edf", "eegmat") else e4).list_sessions(path)
+            name = guess(path)
+            if name not in readers:
+                raise ReadError(
+                    path,
+                    found=f"a folder of {name}",
+                    expected="an Empatica E4 session or an EDF or BDF file",
+                    advice=f"Read it in a study as data: {{corpus: {name}, root: ...}}.",
+                )
+            found = readers[name].list_sessions(path)
         except ReadError as error:
             failures.append(error)
             left_out.append(LeftOut(what=error.file, why=str(error)))
