@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import struct
-import sys
 import tracemalloc
 import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import scipy.io
@@ -140,10 +140,13 @@ def test_files_that_matlab_wrote_hold_what_scipy_finds(caplog: pytest.LogCapture
     if not files:
         pytest.skip("SciPy is installed without the files of its own tests")
     for path in files:
-        odd = path.stem in UNREADABLE | REFUSED or any(word in path.stem for word in ("object", "func", "hdf5"))
+        odd = path.stem in UNREADABLE | REFUSED or any(word in path.stem for word in ("object", "func"))
         if odd or b"MATLAB" not in path.read_bytes()[:128]:  # classes, functions, v7.3; MATLAB 4
             with pytest.raises(ReadError):
                 matlab.load(path)
+            continue
+        if "hdf5" in path.stem:  # SciPy does not read v7.3
+            assert matlab.load(path)
             continue
         expected = scipy.io.loadmat(path, verify_compressed_data_integrity=False)
         assert set(matlab.load(path)) == {name for name in expected if not name.startswith("__")}, path.name
@@ -307,17 +310,14 @@ def test_flipped_bytes(tmp_path: Path, seeds: list[bytes], seed: int, flips: lis
 HDF5 = b"MATLAB 7.3 MAT-file".ljust(124) + struct.pack("<H", 0x0200) + b"IM" + bytes(384) + b"\x89HDF\r\n\x1a\n"
 
 
-def test_without_h5py_the_message_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "h5py", None)
+def test_a_damaged_v73_file_is_named(tmp_path: Path) -> None:
     for read in (matlab.load, matlab.names):
-        with pytest.raises(ReadError, match=r"v7\.3.*pip install h5py.*-v7"):
+        with pytest.raises(ReadError, match="whole HDF5 file"):
             read(put(tmp_path, HDF5 + bytes(100)))
 
 
 @pytest.fixture
 def write_hdf5(tmp_path: Path) -> Callable[[Callable[[Any], None]], Path]:
-    h5py = pytest.importorskip("h5py")
-
     def write(fill: Callable[[Any], None]) -> Path:
         path = tmp_path / "s01.mat"
         with h5py.File(path, "w", userblock_size=512) as file:
@@ -347,8 +347,6 @@ def test_v73_values_are_plain(write_hdf5: Callable[[Callable[[Any], None]], Path
 
 
 def test_v73_links_out_of_the_file_are_refused(write_hdf5: Callable[[Callable[[Any], None]], Path]) -> None:
-    import h5py  # type: ignore[import-not-found,unused-ignore]
-
     def fill(file: Any) -> None:
         file["elsewhere"] = h5py.ExternalLink("other.mat", "/data")
 

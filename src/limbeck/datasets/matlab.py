@@ -6,7 +6,6 @@ held against the bytes that are there, and what would run code in MATLAB (object
 
 from __future__ import annotations
 
-import importlib
 import logging
 import math
 import struct
@@ -82,7 +81,7 @@ def load(path: Path, names: Collection[str] | None = None, *, limit: int = LARGE
     ------
     ReadError
         The file cannot be read, is damaged, states sizes that it does not have, unpacks to more than `limit`, lacks a
-        variable, or holds MATLAB objects or function handles; or it is v7.3 and h5py is not installed.
+        variable, or holds MATLAB objects or function handles.
     """
     if isinstance(names, str):
         names = [names]
@@ -501,21 +500,9 @@ def _is_hdf5(path: Path) -> bool:
     return _HDF5 in (head[:8], head[512:520])
 
 
-def _h5py(path: Path) -> Any:
-    """Return the package h5py, on which Limbeck does not depend."""
-    try:
-        return importlib.import_module("h5py")
-    except ImportError as error:
-        raise ReadError(
-            path,
-            found="MATLAB's v7.3 format, which is HDF5",
-            expected="v6 or v7, as h5py is not installed",
-            advice="Run `pip install h5py`, or save it again in MATLAB with -v7.",
-        ) from error
-
-
 def _opened_hdf5(path: Path) -> Any:
-    h5py = _h5py(path)
+    import h5py
+
     try:
         return h5py.File(path, "r")
     except (OSError, ValueError, RuntimeError) as error:
@@ -556,12 +543,16 @@ class _Hdf5:
 
     def child(self, group: Any, name: str, depth: int) -> Any:
         """Return a member of a group, which must lie in this very file."""
-        if not isinstance(group.get(name, getlink=True), _h5py(self._path).HardLink):
+        import h5py
+
+        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
             self._refuse(name, "a link to another place or file", "the data itself")
         return self.value(group[name], depth)
 
     def value(self, item: Any, depth: int) -> Any:
         """Return a dataset or group as the contract of :func:`load` says."""
+        import h5py
+
         self._budget.arrays -= 1
         if self._budget.arrays < 0 or depth > _DEEPEST:
             self._refuse(item.name, "very many cells and fields, or very deep in one another", "a recording")
@@ -569,7 +560,7 @@ class _Hdf5:
         kind = kind.decode("ascii") if isinstance(kind, bytes) else str(kind)
         if "MATLAB_object_decode" in item.attrs or kind not in _HDF5_CLASSES:
             self._refuse(item.name, f"the MATLAB class {kind!a}", "numbers, text, cells and structs")
-        if isinstance(item, _h5py(self._path).Group):
+        if isinstance(item, h5py.Group):
             return self._group(item, depth)
         if item.external or item.is_virtual:
             self._refuse(item.name, "data that lie in another file", "the data itself")
@@ -582,6 +573,8 @@ class _Hdf5:
         return {name: self.child(group, name, depth + 1) for name in group}
 
     def _dataset(self, data: Any, kind: str, depth: int) -> Any:
+        import h5py
+
         if data.attrs.get("MATLAB_empty", 0):
             if data.size > 32:
                 self._refuse(data.name, f"{data.size} dimensions", "at most 32")
@@ -594,7 +587,7 @@ class _Hdf5:
         self._budget.content -= data.size * max(data.dtype.itemsize, 8)
         if self._budget.content < 0:
             self._refuse(data.name, "more numbers than fit the limit", "variables of a recording's size")
-        if _h5py(self._path).check_ref_dtype(data.dtype) is not None:
+        if h5py.check_ref_dtype(data.dtype) is not None:
             references = data[()].T  # HDF5 has the dimensions the other way round
             items = [self.value(self._file[reference], depth + 1) for reference in references.flat]
             return _object_array(items, references.shape)
