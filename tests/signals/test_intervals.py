@@ -95,3 +95,17 @@ def test_intervals_that_no_heart_has_are_left_out():
     np.testing.assert_array_equal(np.isfinite(intervals[0]), [True, True, False, False, True, False, True])
     assert np.isnan(intervals[1]).all()
     assert normal_intervals(np.empty((2, 0))).shape == (2, 0)
+
+
+@pytest.mark.parametrize("number", [2, 5, 10])
+def test_what_a_false_beat_leaves_of_an_interval_is_left_out(number):
+    beats = 0.4 + 1.2 * np.arange(50)
+    false = beats[3 :: 45 // number][:number] + 0.3  # 0.9 s are left, three quarters of an interval
+    intervals = normal_intervals(np.sort(np.append(beats, false)))
+    np.testing.assert_allclose(intervals[np.isfinite(intervals)], 1.2)
+    assert np.isfinite(intervals).sum() == 49 - number
+
+
+def test_a_normal_interval_beside_one_that_is_too_short_stays():
+    intervals = normal_intervals(np.cumsum([0, 0.8, 0.82, 0.5, 1.15, 0.78, 0.8]))
+    np.testing.assert_array_equal(np.isfinite(intervals), [True, True, False, False, True, True])

@@ -135,9 +135,26 @@ def test_missed_beats_do_not_swell_the_slow_band(rng):
         gappy = np.delete(clean, 10 + 13 * np.arange(4) + rng.integers(0, 8, 4))
         found, expected = values(gappy, 64), values(clean, 64)
         assert found["valid"] == 1
-        shares.append([found[kind] / expected[kind] for kind in ("lf", "total", "lf_norm")])
+        assert np.isnan([found[kind] for kind in ("hf", "lf_hf", "lf_norm", "hf_norm")]).all()
+        shares.append([found[kind] / expected[kind] for kind in ("lf", "total")])
     np.testing.assert_allclose(np.median(shares, axis=0), 1, atol=0.15)
     assert np.max(shares) < 3
+
+
+def test_one_missed_beat_in_a_minute_leaves_the_fast_band_as_it_is(rng):
+    shares = []
+    for _ in range(60):
+        clean = beats_with({0.1: rng.uniform(0.01, 0.05), 0.27: rng.uniform(0.01, 0.05)}, 75, rng)
+        found, expected = values(np.delete(clean, rng.integers(5, 70)), 64), values(clean, 64)
+        shares.append([found[kind] / expected[kind] for kind in ("hf", "lf_hf", "lf_norm", "hf_norm")])
+    np.testing.assert_allclose(np.median(shares, axis=0), 1, atol=0.05)
+    assert np.quantile(shares, 0.95, axis=0).max() < 1.5
+
+
+def test_a_gap_is_as_long_as_the_intervals_that_are_not_normal(rng):
+    beats = 0.4 + np.cumsum(60 / 70 + rng.normal(0, 0.01, 68))
+    assert np.isfinite(values(np.delete(beats, [30, 31]), 60)["lf"])  # three intervals, 2.6 s
+    assert np.isnan(values(np.delete(beats, [30, 31, 32]), 60)["lf"])  # four, 3.4 s
 
 
 def test_a_gap_of_more_than_three_seconds_leaves_no_spectrum(rng):

@@ -33,9 +33,10 @@ __all__ = [
 LOWEST_RATE = 20.0
 """Hz; below it a pulse is too few samples to be one."""
 
-FINER = {"ecg": (50.0, 128.0), "bvp": (64.0, 64.0)}
+FINER = {"ecg": (100.0, 128.0), "bvp": (64.0, 64.0)}
 """Rates (Hz) below which a modality is interpolated before the search, and the rate that it then has at least.
-The detectors' averages over a tenth of a second are too few samples in slower signals."""
+The detectors' averages over a tenth of a second are too few samples in slower signals, and complexes too few to be
+steeper than T waves."""
 
 APART = 0.3
 """Seconds that must lie between two beats: 200 beats per minute."""
@@ -46,6 +47,14 @@ RISE = 0.45
 DICROTIC = 0.3
 """Height of a wave, as a share of the one before it, below which it is that one's echo (the dicrotic wave), no beat.
 Echoes in slow hearts have 0.05 to 0.15; of two beats in a row at the wrist, the second had more in 4,000 of 4,000."""
+
+T_WAVE, T_WAVE_WITHIN = 0.6, 0.5
+"""Steepness of a peak, as a share of the complex before it, below which it is that one's T wave if it follows within
+so many seconds (as the 0.36 s and a half of Pan & Tompkins, *IEEE TBME* 32:230, 1985, but for slow hearts). T waves as
+high as 0.8 of R have 0.3 to 0.55; a complex that close behind another is as steep but for an ectopic one."""
+
+LEAST_STEEP = 0.4
+"""Steepness of a peak, as a share of the row's upper quartile, below which it is no complex wherever it lies."""
 
 AROUND = 0.4
 """Seconds on either side of a beat in which its wave is compared with the others' of the row."""
@@ -60,18 +69,21 @@ def find_beats(x: np.ndarray, rate: float, modality: str = "ecg") -> np.ndarray:
     ECG: R peaks by neurokit2's default detector (steepness of the QRS complex). BVP: pulse waves by their systolic
     peaks (Elgendi et al., *PLoS ONE* 8(10):e76585, 2013), each timed at its foot: where the tangent to its steepest
     rise meets the level of the minimum before it (Chiu et al., *American Heart Journal* 121:1460, 1991). At the wrist
-    a wave's top is broad, its foot is not: intervals between tops vary by tens of milliseconds that no heart made. Both
-    detectors give neurokit2's peaks, and those in a row's first 0.3 s, where neurokit2 does not look; of the pulse's,
-    those without a rise before them and those that echo the wave before them (`DICROTIC`) are left out, of the ECG's, T
-    waves at a row's ends. Times lie between samples, since at 64 Hz a sample is 16 ms, as much as the variability
-    sought.
+    a wave's top is broad, its foot is not: intervals between tops vary by tens of milliseconds that no heart made.
+
+    Two things differ from neurokit2's peaks. Those in a row's first 0.3 s, where neurokit2 does not look, are given.
+    And some are left out: of the ECG's, those less steep than a complex, which in slow hearts are T waves (`T_WAVE`)
+    and ripples of the baseline (`LEAST_STEEP`); of the pulse's, those without a rise before them and those that echo
+    the wave before them (`DICROTIC`). Times lie between samples, since at 64 Hz a sample is 16 ms, as much as the
+    variability sought.
 
     Parameters
     ----------
     x : ndarray of shape (..., n_times), float
         As recorded; it is cleaned by :func:`clean_heart`.
     rate : float
-        Hz; at least 20. ECG below 50 Hz and BVP below 64 Hz are interpolated before the search.
+        Hz; at least 20. ECG below 100 Hz and BVP below 64 Hz are interpolated before the search. In ECG below 32 Hz
+        high T waves may be taken for beats: there they are as steep as complexes.
     modality : {"ecg", "bvp"}
 
     Returns
@@ -279,7 +291,14 @@ def _average_mains(x: np.ndarray, rate: float) -> np.ndarray:
 
 
 def r_peaks(cleaned: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return row and sample of each R peak: where the smoothed steepness rises above 1.5 times its local average."""
+    """Return row and sample of each R peak: the tops of steep stretches that are complexes."""
+    row, peak, steepness = _steep_peaks(cleaned, rate)
+    real = _is_complex(steepness, row, peak, rate)
+    return _apart(row[real], peak[real], rate)
+
+
+def _steep_peaks(cleaned: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return row, sample and steepness of tops where that, smoothed, rises above 1.5 times its local average."""
     steep = _boxcar(np.abs(np.gradient(cleaned, axis=-1)), 0.1 * rate)
     complexes = steep > 1.5 * _boxcar(steep, 0.75 * rate)
     row, begin, end = _stretches(complexes)
@@ -287,19 +306,19 @@ def r_peaks(cleaned: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
     mean = np.bincount(row, length, len(cleaned)) / np.maximum(np.bincount(row, minlength=len(cleaned)), 1)
     long = length >= 0.4 * mean[row]
     row, peak = _tops(cleaned, row[long], begin[long], end[long])
-    real = _as_steep_as_others(steep, row, peak, 0.375 * rate)
-    return _apart(row[real], peak[real], rate)
+    return row, peak, steep[row, peak]
 
 
-def _as_steep_as_others(steep: np.ndarray, row: np.ndarray, peak: np.ndarray, reach: float) -> np.ndarray:
-    """Return which peaks are complexes; the others are T waves at a row's ends, where the local average is cut short.
+def _is_complex(steepness: np.ndarray, row: np.ndarray, peak: np.ndarray, rate: float) -> np.ndarray:
+    """Return which peaks are complexes: the others are T waves, or ripples in the long pauses of a slow heart.
 
-    They rise less than half as steeply as the middle peak of the row.
+    A T wave is told by the complex before it; what comes first in a row may be one whose complex is cut off.
     """
-    steepness = steep[row, peak]
-    middle = np.nan_to_num(quantile_of(pad_rows(row, steepness, len(steep)), 0.5))
-    at_end = (peak < reach) | (peak >= steep.shape[-1] - reach)
-    return ~at_end | (steepness >= 0.5 * middle[row])
+    usual = quantile_of(pad_rows(row, steepness, row.max(initial=-1) + 1), 0.75)[row]
+    first = np.diff(row, prepend=-1) != 0
+    follows = ~first & (peak - np.roll(peak, 1) <= T_WAVE_WITHIN * rate)
+    least = np.where(first, T_WAVE, LEAST_STEEP) * usual
+    return (steepness >= least) & ~(follows & (steepness < T_WAVE * np.roll(steepness, 1)))
 
 
 def pulse_waves(cleaned: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

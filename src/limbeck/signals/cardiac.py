@@ -25,6 +25,10 @@ from limbeck.signals.variability import VARIABILITY, Rhythm
 __all__ = ["ecg_waves", "heart", "pulse"]
 
 
+LEAST_RHYTHM_RATE = 32.0
+"""Hz; below it a high T wave of the ECG is as steep as its complex, and is taken for a beat."""
+
+
 def _check_heart(kinds: Sequence[str], correct: bool) -> Iterator[str]:
     yield from unknown_kinds(kinds, VARIABILITY)
 
@@ -56,7 +60,8 @@ def heart(
 
     In any other window all kinds but ``valid`` and ``count`` are NaN, never a number or an exception. At a wrist that
     moves, that is most windows: of those of 60 s in the Stress-Predict recordings two in three. Shorter windows are
-    valid more often, but noise passes for a pulse more often too: drifting noise in 1 in 13 windows of 5 s.
+    valid more often, but noise passes for a pulse more often too: drifting noise in 1 in 13 windows of 5 s. Motion as
+    regular as a heart, such as steps at 1.8 Hz, is not told from a pulse: the rate is then that of the steps.
 
     Kinds, by what they need in a valid window:
 
@@ -71,7 +76,9 @@ def heart(
     * beats that span 10 s: ``hf`` (power from 0.15 to 0.4 Hz, ms²); 25 s: ``lf`` (0.04 to 0.15 Hz), ``total`` (below
       0.4 Hz), ``lf_hf``, ``lf_norm``, ``hf_norm`` (share of lf + hf); 270 s: ``vlf`` (0.0033 to 0.04 Hz). The spectrum
       is one Hann periodogram of the intervals, by a cubic spline at 4 Hz; across a gap the spline runs along a straight
-      line, which takes some of ``hf``, and gaps of more than 3 s (half a cycle of 0.15 Hz) make all these NaN;
+      line, which takes from ``hf``: it, ``lf_hf``, ``lf_norm`` and ``hf_norm`` are NaN where gaps make up more than 5 %
+      of the time spanned (two missed beats in a minute). Gaps of more than 3 s (half a cycle of 0.15 Hz) make all these
+      NaN;
     * 30 intervals: ``sampen`` (sample entropy: 2 intervals, a tolerance of 0.2 sdnn);
     * always there: ``valid`` (1 or 0), ``count`` (beats found).
 
@@ -80,7 +87,7 @@ def heart(
     x : ndarray of shape (..., n_times), float
         ECG or BVP, as recorded; filtered here.
     rate : float
-        Hz; at least 20.
+        Hz; at least 32 (ECG) or 20 (BVP).
     kinds : sequence of str
     correct : bool
         Mend missed, false and ectopic beats first (:func:`correct_intervals`), where there are at least 12.
@@ -94,7 +101,7 @@ def heart(
     Raises
     ------
     DataError
-        A rate below 20 Hz, or another modality.
+        A rate below that, or another modality.
 
     References
     ----------
@@ -103,6 +110,8 @@ def heart(
     """
     x = as_signal(x, rate)
     refuse(_check_heart(kinds, correct))
+    if modality == "ecg" and rate < LEAST_RHYTHM_RATE:
+        raise DataError(f"The heart rate in ECG needs at least {LEAST_RHYTHM_RATE:g} Hz; found {rate:g} Hz.")
     beats, likeness = beats_and_likeness(x.reshape(-1, x.shape[-1]), rate, modality)
     rhythm = Rhythm(correct_intervals(beats) if correct else beats, x.shape[-1] / rate, likeness)
     values = np.stack([VARIABILITY[kind](rhythm) for kind in kinds], axis=-1)
@@ -170,6 +179,9 @@ LEAST_WAVE, LEAST_OVER_NOISE = 0.05, 4.5
 """How far a P or T wave must rise above both sides: this share of the row's median R, and so many standard deviations
 of the noise, whose highest point rises by three to four of them in such a time."""
 
+BEFORE_Q = (0.08, 0.05)
+"""From when until when before R, in seconds, the signal is level: behind P, before Q."""
+
 _WAVES = ("pr", "qs", "qt", "rt", "st", "r_amplitude")
 _STATISTICS = ("mean", "sd", "range", "change")
 
@@ -195,15 +207,16 @@ def ecg_waves(x: np.ndarray, rate: float, kinds: Sequence[str] = ("pr", "qs", "q
     highest after 60 % of the way from the beat before, at most 280 ms and at least 60 ms before the beat. P and T must
     rise above both sides by 5 % of the row's median R and by 4.5 standard deviations of its noise, for most of the
     row's beats; else they are not there, nor are those whose time the window does not hold in full. These are times
-    between peaks: a cardiologist's PR, QRS and QT run from onset to end.
+    between peaks: a cardiologist's PR, QRS and QT run from onset to end. Above 150 beats per minute P runs into the T
+    before it; below some 150 Hz it is then often not found.
 
     P and T are sought in the signal as :func:`clean_heart` gives it; Q, R and S are read where it is only high-passed
     at 0.5 Hz, as its smoothing takes a third and more of a narrow complex. Remove the mains before (``notch``).
 
     Columns, for each kind in turn: ``_mean``, ``_sd`` (over the beats, n - 1), ``_range`` (largest less smallest) and
     ``_change`` (last less first beat). Kinds: ``pr``, ``qs``, ``qt``, ``rt``, ``st`` (ms) and ``r_amplitude`` (R above
-    the baseline, above 0.5 Hz; below 125 Hz up to a tenth too low where complexes are narrow). A mean needs one beat
-    that has both waves, the others two.
+    the level from 80 to 50 ms before it; below 125 Hz up to a tenth too low where complexes are narrow). A mean needs
+    one beat that has both waves, the others two.
 
     Parameters
     ----------
@@ -244,7 +257,7 @@ def _wave_statistics(cleaned: Cleaned, kinds: Sequence[str]) -> np.ndarray:
     until_t, from_p = np.minimum(0.5 * ahead, 0.48 * rate), np.minimum(0.4 * behind, 0.28 * rate)
     near = np.ceil(0.02 * rate)  # the moving average may shift the top of a lopsided complex
     r = extreme_between(sharp, row, peak - near, peak + near)
-    height = _height(sharp, row, r)
+    height = _height(sharp, row, r) - _level_before(sharp, row, r, rate)
     q = extreme_between(-sharp, row, peak - 0.08 * rate, peak)
     s = extreme_between(-sharp, row, peak, peak + 0.08 * rate)
     least = np.maximum(LEAST_WAVE * _middle(row, height, signal), LEAST_OVER_NOISE * _noise(signal, rate))
@@ -288,6 +301,17 @@ def _height(x: np.ndarray, row: np.ndarray, place: np.ndarray) -> np.ndarray:
     before, at, after = (x[row, middle + step] for step in (-1, 0, 1))
     shift = place - middle
     return at + shift * (after - before) / 2 + np.square(shift) * (after - 2 * at + before) / 2
+
+
+def _level_before(x: np.ndarray, row: np.ndarray, place: np.ndarray, rate: float) -> np.ndarray:
+    """Return the median of the signal over `BEFORE_Q`, the level on which a complex stands; NaN outside the row.
+
+    The high-pass sets the mean of all waves to 0, so that the level sinks as they crowd in a faster heart.
+    """
+    first, last = (np.rint(seconds * rate) for seconds in BEFORE_Q)
+    whole = place >= first
+    places = np.rint(np.where(whole, place, first))[:, np.newaxis] - np.arange(last, first + 1)
+    return np.where(whole, np.median(x[row[:, np.newaxis], places.astype(np.intp)], axis=-1), np.nan)
 
 
 def _prominent(

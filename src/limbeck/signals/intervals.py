@@ -15,7 +15,12 @@ SHORTEST, LONGEST = 0.3, 2.0
 
 DEVIATION = 0.3
 """Largest deviation of a normal interval from the window's median, as a share of it. An interval that spans a missed
-beat or is cut by a false one deviates by half and more, sinus arrhythmia at rest by less than a fifth."""
+beat deviates by half and more, the shorter part of one that a false beat cuts too; sinus arrhythmia at rest by less
+than a fifth."""
+
+REMAINDER = 0.9
+"""Share of the window's median below which an interval next to one that is too short is what a false beat left of it:
+the longer part may be within `DEVIATION`."""
 
 FEWEST = 12
 """Beats below which a row is not corrected: the running median needs 11 intervals, the thresholds their quartiles."""
@@ -31,7 +36,8 @@ _CHUNK = 200
 def normal_intervals(beats: np.ndarray) -> np.ndarray:
     """Return the plausible intervals between beats.
 
-    An interval is kept when it lies within `SHORTEST` to `LONGEST` and within `DEVIATION` of the row's median of those.
+    An interval is kept when it lies within `SHORTEST` to `LONGEST` and within `DEVIATION` of the row's median of those,
+    but not next to one that is too short, if it is itself below `REMAINDER` of the median: a false beat cut both.
 
     Parameters
     ----------
@@ -48,7 +54,12 @@ def normal_intervals(beats: np.ndarray) -> np.ndarray:
     intervals = np.round(np.diff(np.asarray(beats, dtype=np.float64), axis=-1), 9)
     possible = np.where((intervals >= SHORTEST) & (intervals <= LONGEST), intervals, np.nan)
     middle = quantile_of(possible, 0.5)[..., np.newaxis]
-    return np.where(np.abs(possible - middle) <= DEVIATION * middle, possible, np.nan)
+    short = intervals < (1 - DEVIATION) * middle
+    beside = np.zeros_like(short)
+    beside[..., 1:] |= short[..., :-1]
+    beside[..., :-1] |= short[..., 1:]
+    normal = (np.abs(possible - middle) <= DEVIATION * middle) & ~(beside & (intervals < REMAINDER * middle))
+    return np.where(normal, possible, np.nan)
 
 
 def correct_intervals(beats: np.ndarray) -> np.ndarray:

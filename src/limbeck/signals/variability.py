@@ -34,6 +34,11 @@ SPAN = {"vlf": 270.0, "lf": 25.0, "hf": 10.0, "total": 25.0}
 LONGEST_GAP = 3.0
 """Seconds without a normal interval beyond which there is no spectrum: half a cycle of 0.15 Hz."""
 
+LEAST_KNOWN = 0.95
+"""Share of the time spanned that normal intervals must cover for ``hf``, and what is made of it. The straight lines
+across gaps have no fast swings: five missed beats in 60 s take a fifth of it, and make ``lf_hf`` up to 2.7 times as
+large, where ``lf`` and ``total`` change by a tenth."""
+
 _RATE = 4.0  # Hz at which the intervals are interpolated
 
 _FEWEST_FOR_ENTROPY = 30
@@ -112,9 +117,10 @@ class Rhythm:
 
     @cached_property
     def powers(self) -> dict[str, np.ndarray]:
-        """Power per band in s², NaN where the beats span too little of the window or leave too long a gap."""
+        """Power per band in s², NaN where the beats span too little of the window or leave too much out."""
         times = np.where(np.isfinite(self.intervals), self.beats[:, 1:], np.nan)
-        gaps = np.nan_to_num(quantile_of(times[:, 1:] - np.fmax.accumulate(times, axis=-1)[:, :-1], 1.0))
+        without = times[:, 1:] - self.intervals[:, 1:] - np.fmax.accumulate(times, axis=-1)[:, :-1]
+        gaps = np.nan_to_num(quantile_of(without, 1.0))
         span = np.nan_to_num(quantile_of(times, 1.0) - quantile_of(times, 0.0))
         span[gaps > LONGEST_GAP] = 0.0
         usable = np.flatnonzero((span >= min(SPAN.values())) & (np.isfinite(times).sum(axis=-1) >= 4))
@@ -125,6 +131,7 @@ class Rhythm:
             powers[name] = np.full(len(span), np.nan)
             powers[name][usable] = (density * inside).sum(axis=-1) * frequencies[1]
             powers[name][span < SPAN[name]] = np.nan
+        powers["hf"][sum_of(without) > (1 - LEAST_KNOWN) * span] = np.nan
         return powers
 
     def _spectrum(self, times: np.ndarray, usable: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
