@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from limbeck.errors import DataError
 
-__all__ = ["above_zero", "as_signal", "is_flat", "is_number", "is_whole"]
+__all__ = ["above_zero", "as_signal", "is_flat", "is_number", "is_whole", "refuse"]
 
 
 def is_number(value: object) -> bool:
@@ -36,6 +36,12 @@ def above_zero(what: str, value: object, unit: str) -> Iterator[str]:
     """
     if not (is_number(value) and value > 0):  # type: ignore[operator]
         yield f"{what} must be a number above 0{unit}, found {value!r}"
+
+
+def refuse(mistakes: Iterable[str]) -> None:
+    """Raise DataError with the first of the mistakes, if there is one."""
+    for mistake in mistakes:
+        raise DataError(f"{mistake[0].upper()}{mistake[1:].removesuffix('.')}.")
 
 
 def as_signal(x: np.ndarray, rate: float, *, least: int = 1) -> np.ndarray:

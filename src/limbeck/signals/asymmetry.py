@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from limbeck.errors import DataError, did_you_mean
-from limbeck.signals.arrays import as_signal
+from limbeck.signals.arrays import as_signal, refuse
 from limbeck.signals.entropy import differential_entropy
 from limbeck.signals.kinds import feature
 from limbeck.signals.referencing import check_channels, electrode_name, match_channels
-from limbeck.signals.spectral import Bands, band_mistakes, band_power, refuse, resolve_bands, unknown_kinds
+from limbeck.signals.spectral import Bands, band_mistakes, band_power, resolve_bands, unknown_kinds
 
 __all__ = ["FRONTAL_POSTERIOR", "LEFT_RIGHT", "asymmetry", "electrode_pairs"]
 

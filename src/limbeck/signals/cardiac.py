@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from limbeck.errors import DataError
-from limbeck.signals.arrays import as_signal
+from limbeck.signals.arrays import as_signal, refuse
 from limbeck.signals.beats import (
     Cleaned,
     beats_and_likeness,
@@ -19,7 +19,7 @@ from limbeck.signals.beats import (
 )
 from limbeck.signals.intervals import correct_intervals, mean_of, quantile_of, sd_of
 from limbeck.signals.kinds import feature
-from limbeck.signals.spectral import refuse, unknown_kinds
+from limbeck.signals.spectral import unknown_kinds
 from limbeck.signals.variability import VARIABILITY, Rhythm
 
 __all__ = ["ecg_waves", "heart", "pulse"]

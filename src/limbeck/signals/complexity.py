@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from limbeck.signals.arrays import as_signal
+from limbeck.signals.arrays import as_signal, refuse
 from limbeck.signals.kinds import feature
-from limbeck.signals.spectral import centred, in_blocks, refuse, unknown_kinds
+from limbeck.signals.spectral import centred, in_blocks, unknown_kinds
 
 __all__ = ["hjorth", "waveform"]
 

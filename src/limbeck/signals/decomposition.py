@@ -7,13 +7,12 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from limbeck.errors import did_you_mean
-from limbeck.signals.arrays import as_signal, is_number
+from limbeck.signals.arrays import as_signal, is_number, refuse
 from limbeck.signals.cvxeda import cvxeda
 from limbeck.signals.filtering import highpass, lowpass
 from limbeck.signals.gaps import fill_gaps, hold_gaps, missing, row_chunks
 from limbeck.signals.kinds import step
 from limbeck.signals.resampling import resample
-from limbeck.signals.rowwise import refuse
 
 __all__ = ["DECOMPOSITIONS", "LEAST_SAMPLES", "decompose", "phasic", "tonic"]
 

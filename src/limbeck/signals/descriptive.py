@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from limbeck.signals.arrays import as_signal
+from limbeck.signals.arrays import as_signal, refuse
 from limbeck.signals.kinds import feature
-from limbeck.signals.rowwise import compute_rows, refuse
+from limbeck.signals.rowwise import compute_rows
 from limbeck.signals.spectral import unknown_kinds
 
 __all__ = ["PAIN_STATISTICS", "statistics"]

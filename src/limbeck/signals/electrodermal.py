@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from limbeck.signals.arrays import above_zero, as_signal, is_whole
+from limbeck.signals.arrays import above_zero, as_signal, is_whole, refuse
 from limbeck.signals.decomposition import LEAST_SAMPLES, decompose, unknown_method
 from limbeck.signals.filtering import lowpass
 from limbeck.signals.kinds import feature, step
 from limbeck.signals.resampling import resample
-from limbeck.signals.rowwise import compute_rows, refuse
+from limbeck.signals.rowwise import compute_rows
 from limbeck.signals.scr import LEAST_RATE, SCRs, find_scrs, limit_mistakes
 from limbeck.signals.spectral import unknown_kinds
 

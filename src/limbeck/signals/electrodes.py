@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 
 from limbeck.errors import DataError
-from limbeck.signals.arrays import as_signal, is_number, is_whole
+from limbeck.signals.arrays import as_signal, is_number, is_whole, refuse
 from limbeck.signals.filtering import bandpass, highpass
 from limbeck.signals.gaps import fill_gaps, missing, row_chunks
 from limbeck.signals.kinds import step
 from limbeck.signals.referencing import check_channels, electrode_name, match_channels, name_mistakes
-from limbeck.signals.rowwise import refuse
 
 __all__ = ["bad_electrodes", "ica", "interpolate_electrodes"]
 

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from limbeck.errors import DataError
-from limbeck.signals.arrays import above_zero, as_signal
+from limbeck.signals.arrays import above_zero, as_signal, refuse
 from limbeck.signals.kinds import step
-from limbeck.signals.rowwise import refuse
 from limbeck.signals.trends import detrend
 
 __all__ = ["clip", "demean", "log", "magnitude"]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from limbeck.errors import DataError, did_you_mean
-from limbeck.signals.arrays import as_signal, is_flat, is_whole
+from limbeck.signals.arrays import as_signal, is_flat, is_whole, refuse
 from limbeck.signals.filtering import HIGHEST_ORDER
 from limbeck.signals.kinds import feature
 from limbeck.signals.spectral import (
@@ -18,7 +18,6 @@ from limbeck.signals.spectral import (
     estimator_of,
     in_blocks,
     powers_of_rows,
-    refuse,
     resolve_bands,
     safe_log,
 )

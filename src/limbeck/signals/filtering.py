@@ -32,10 +32,9 @@ from functools import lru_cache
 import numpy as np
 
 from limbeck.errors import DataError, did_you_mean
-from limbeck.signals.arrays import above_zero, as_signal, is_number, is_whole
+from limbeck.signals.arrays import above_zero, as_signal, is_number, is_whole, refuse
 from limbeck.signals.gaps import fill_gaps, hold_gaps, missing, row_chunks
 from limbeck.signals.kinds import step
-from limbeck.signals.rowwise import refuse
 
 __all__ = ["bandpass", "bandstop", "highpass", "lowpass", "notch"]
 

@@ -8,10 +8,10 @@ from functools import cached_property
 import numpy as np
 
 from limbeck.errors import DataError, did_you_mean
-from limbeck.signals.arrays import above_zero, as_signal
+from limbeck.signals.arrays import above_zero, as_signal, refuse
 from limbeck.signals.gaps import missing
 from limbeck.signals.kinds import feature, step
-from limbeck.signals.rowwise import compute_rows, refuse
+from limbeck.signals.rowwise import compute_rows
 from limbeck.signals.spectral import in_blocks, power_spectrum, unknown_kinds
 
 __all__ = ["PAIN_EMG", "emg", "envelope"]

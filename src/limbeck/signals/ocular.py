@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from limbeck.errors import DataError
-from limbeck.signals.arrays import above_zero, as_signal
+from limbeck.signals.arrays import above_zero, as_signal, refuse
 from limbeck.signals.kinds import feature
-from limbeck.signals.rowwise import compute_rows, refuse
+from limbeck.signals.rowwise import compute_rows
 from limbeck.signals.spectral import unknown_kinds
 
 __all__ = ["eog"]

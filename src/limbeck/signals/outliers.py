@@ -7,10 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from limbeck.errors import DataError, did_you_mean
-from limbeck.signals.arrays import above_zero, as_signal
+from limbeck.signals.arrays import above_zero, as_signal, refuse
 from limbeck.signals.gaps import gap_lengths, hold_gaps, missing, row_chunks
 from limbeck.signals.kinds import step
-from limbeck.signals.rowwise import refuse
 
 __all__ = ["hampel", "interpolate"]
 

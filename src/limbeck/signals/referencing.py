@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from limbeck.errors import DataError, did_you_mean
-from limbeck.signals.arrays import as_signal
+from limbeck.signals.arrays import as_signal, refuse
 from limbeck.signals.gaps import missing
 from limbeck.signals.kinds import step
-from limbeck.signals.rowwise import refuse
 
 __all__ = ["electrode_name", "match_channels", "pick", "reference"]
 

@@ -10,10 +10,9 @@ from functools import lru_cache
 import numpy as np
 
 from limbeck.errors import DataError
-from limbeck.signals.arrays import above_zero, as_signal, is_whole
+from limbeck.signals.arrays import above_zero, as_signal, is_whole, refuse
 from limbeck.signals.gaps import fill_gaps, missing, row_chunks
 from limbeck.signals.kinds import step
-from limbeck.signals.rowwise import refuse
 
 __all__ = ["decimate", "resample", "resampling_ratio"]
 

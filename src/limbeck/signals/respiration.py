@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from limbeck.errors import DataError
-from limbeck.signals.arrays import as_signal, is_flat, is_number, is_whole
+from limbeck.signals.arrays import as_signal, is_flat, is_number, is_whole, refuse
 from limbeck.signals.filtering import bandpass, highpass
 from limbeck.signals.kinds import feature, step
-from limbeck.signals.rowwise import compute_rows, refuse
+from limbeck.signals.rowwise import compute_rows
 from limbeck.signals.spectral import unknown_kinds
 
 __all__ = ["find_breaths", "resp_clean", "respiration"]

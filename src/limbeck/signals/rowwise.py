@@ -8,9 +8,9 @@ from math import prod
 import numpy as np
 
 from limbeck.signals.arrays import is_flat
-from limbeck.signals.spectral import in_blocks, refuse
+from limbeck.signals.spectral import in_blocks
 
-__all__ = ["compute_rows", "refuse"]
+__all__ = ["compute_rows"]
 
 
 def compute_rows(

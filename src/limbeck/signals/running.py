@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from limbeck.errors import DataError
-from limbeck.signals.arrays import above_zero, as_signal
+from limbeck.signals.arrays import above_zero, as_signal, refuse
 from limbeck.signals.kinds import step
 from limbeck.signals.spectral import (
     Bands,
@@ -17,7 +17,6 @@ from limbeck.signals.spectral import (
     power_mistakes,
     powers_of_rows,
     presented,
-    refuse,
     resolve_bands,
 )
 

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from limbeck.errors import DataError
-from limbeck.signals.arrays import as_signal, is_number
-from limbeck.signals.rowwise import refuse
+from limbeck.signals.arrays import as_signal, is_number, refuse
 
 __all__ = ["LEAST_RATE", "SCRs", "find_scrs", "limit_mistakes"]
 

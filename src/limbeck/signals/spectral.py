@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from limbeck.errors import DataError, did_you_mean
-from limbeck.signals.arrays import as_signal, is_flat
+from limbeck.signals.arrays import as_signal, is_flat, refuse
 from limbeck.signals.kinds import feature
 
 __all__ = ["BAND_SETS", "band_power", "bandpower", "power_spectrum", "resolve_bands", "spectrum"]
@@ -276,12 +276,6 @@ def unknown_kinds(kinds: Sequence[str], allowed: Iterable[str]) -> Iterator[str]
             yield f"there is no kind '{kind}'.{did_you_mean(str(kind), allowed)}"
     if len(set(map(str, kinds))) < len(kinds):
         yield f"kinds names something twice: {list(kinds)}"
-
-
-def refuse(mistakes: Iterable[str]) -> None:
-    """Raise DataError with the first of the mistakes, if there is one."""
-    for mistake in mistakes:
-        raise DataError(f"{mistake[0].upper()}{mistake[1:].removesuffix('.')}.")
 
 
 def _unknown(what: str, name: str, allowed: Sequence[str]) -> Iterator[str]:

@@ -8,11 +8,11 @@ from functools import cached_property
 
 import numpy as np
 
-from limbeck.signals.arrays import as_signal
+from limbeck.signals.arrays import as_signal, refuse
 from limbeck.signals.decomposition import LEAST_SAMPLES, decompose, unknown_method
 from limbeck.signals.kinds import feature
 from limbeck.signals.resampling import resample
-from limbeck.signals.rowwise import compute_rows, refuse
+from limbeck.signals.rowwise import compute_rows
 from limbeck.signals.spectral import unknown_kinds
 
 __all__ = ["sympathetic_amplitude", "tvsymp"]

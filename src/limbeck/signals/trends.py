@@ -7,10 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from limbeck.errors import DataError, did_you_mean
-from limbeck.signals.arrays import as_signal, is_number
+from limbeck.signals.arrays import as_signal, is_number, refuse
 from limbeck.signals.gaps import missing, row_chunks
 from limbeck.signals.kinds import step
-from limbeck.signals.rowwise import refuse
 
 __all__ = ["baseline", "detrend"]
 
