@@ -156,16 +156,7 @@ class Pipeline:
             What a step or feature refuses; more channels than samples, which is an array the wrong way round.
         """
         self._refuse_transpose("window", data)
-        names = tuple(channels)
-        for each in self.steps:
-            if each.runs == "recording":
-                kind = cast("StepKind", each.kind)
-                with _naming(self.modality, each):
-                    told = kind.told(modality=self.modality, channels=names, starts_at=0.0)
-                    data = kind(data, rate, **each.parameters, **told)
-                    rate = kind.new_rate(rate, **each.parameters)
-                    names = kind.new_channels(names, **each.parameters)
-        return self.on_windows(data, rate, names)
+        return self.on_windows(*self._run("recording", data, rate, tuple(channels)))
 
     def on_windows(self, data: np.ndarray, rate: float, channels: Sequence[str]) -> WindowValues:
         """Run the steps and features that work per window.
@@ -181,14 +172,7 @@ class Pipeline:
         -------
         WindowValues
         """
-        names = tuple(channels)
-        for each in self.steps:
-            if each.runs == "window":
-                kind = cast("StepKind", each.kind)
-                with _naming(self.modality, each):
-                    told = kind.told(modality=self.modality, channels=names)
-                    data = kind(data, rate, **each.parameters, **told)
-                    names = kind.new_channels(names, **each.parameters)
+        data, rate, names = self._run("window", data, rate, tuple(channels))
         if not self.features:
             return WindowValues(np.ascontiguousarray(data, dtype=np.float32), names)
         values, sources, columns = self._features(data, rate, names)
@@ -197,6 +181,20 @@ class Pipeline:
         if twice:
             raise DataError(f"signals.{self.modality}: {len(twice)} columns stand there twice, such as {twice[0]}.")
         return WindowValues(np.ascontiguousarray(values, dtype=np.float32), sources, features)
+
+    def _run(
+        self, runs: str, data: np.ndarray, rate: float, names: tuple[str, ...]
+    ) -> tuple[np.ndarray, float, tuple[str, ...]]:
+        """Run the steps on recordings, or those per window; return what they make of samples, rate and names."""
+        for each in self.steps:
+            if each.runs == runs:
+                kind = cast("StepKind", each.kind)
+                with _naming(self.modality, each):
+                    told = kind.told(modality=self.modality, channels=names, starts_at=0.0)
+                    data = kind(data, rate, **each.parameters, **told)
+                    rate = kind.new_rate(rate, **each.parameters)
+                    names = kind.new_channels(names, **each.parameters)
+        return data, rate, names
 
     def _features(
         self, data: np.ndarray, rate: float, channels: tuple[str, ...]
