@@ -18,7 +18,7 @@ import numpy as np
 
 from limbeck.errors import DataError, ReadError
 
-__all__ = ["MODALITIES", "UNITS", "Corpus", "Event", "LeftOut", "Recording", "Signal", "Source", "Trace"]
+__all__ = ["MODALITIES", "UNITS", "Clock", "Corpus", "Event", "LeftOut", "Recording", "Signal", "Source", "Trace"]
 
 MODALITIES = ("eeg", "ecg", "eda", "emg", "bvp", "resp", "temp", "acc", "eog", "gaze", "video")
 
@@ -103,6 +103,35 @@ class Trace:
 
 
 @dataclass(frozen=True)
+class Clock:
+    """How the clock of one sensor ran against the recording's, and how its samples lay on it.
+
+    A moment that the sensor calls ``t`` (seconds since its first sample) is ``offset + t * (1 + drift * 1e-6)`` seconds
+    from the recording's start. `Signal.start` and the samples of a recording are on the recording's time already; a
+    clock reports what was done to put them there.
+
+    Parameters
+    ----------
+    offset : float
+        Seconds from the recording's start to the sensor's first sample.
+    drift : float
+        By how many parts per million the sensor's own seconds are too short (positive) or too long.
+    jitter : float
+        Standard deviation, in seconds, of the sensor's times around the line above.
+    gaps : tuple of (float, float)
+        Stretches without samples, in seconds from the recording's start; NaN in the signal.
+    source : str
+        Where offset and drift come from: ``"clocks.csv"``, ``"time stamps"``.
+    """
+
+    offset: float = 0.0
+    drift: float = 0.0
+    jitter: float = 0.0
+    gaps: tuple[tuple[float, float], ...] = ()
+    source: str = ""
+
+
+@dataclass(frozen=True)
 class Recording:
     """One trial, or one continuous stretch, of one subject.
 
@@ -123,6 +152,8 @@ class Recording:
     notes : tuple of LeftOut
         Parts of the recording that could not be used (a sensor without samples, tags that contradict the labels) while
         the rest could.
+    clocks : mapping of str to Clock
+        By modality, for sensors whose clock was not the recording's; empty where one device recorded everything.
     """
 
     subject: str
@@ -134,6 +165,7 @@ class Recording:
     events: tuple[Event, ...] = ()
     traces: Mapping[str, Trace] = field(default_factory=dict)
     notes: tuple[LeftOut, ...] = ()
+    clocks: Mapping[str, Clock] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.signals) - set(MODALITIES))

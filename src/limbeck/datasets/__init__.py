@@ -5,7 +5,7 @@ command line call it. Its module is imported when the data set is asked for, so 
 
 =================== ==========================================================================
 `load`              the corpus of a registered data set
-`read_files`        single files from outside, for prediction: E4 sessions, EDF and BDF
+`read_files`        single files from outside, for prediction: E4 sessions, EDF, BDF and XDF
 `available`, `info` names, and what a data set holds
 `guess`             which reader fits a file or folder
 `data_home`         where fetched data sets lie
@@ -27,8 +27,11 @@ from limbeck.registry import Registry
 
 __all__ = [
     "DATASETS",
+    "Check",
+    "Checks",
     "DatasetInfo",
     "available",
+    "checks_of",
     "data_home",
     "dataset",
     "guess",
@@ -39,17 +42,31 @@ __all__ = [
 ]
 
 _MODULES = {
+    "amigos": "limbeck.datasets.amigos",
     "ascertain": "limbeck.datasets.ascertain",
+    "bids": "limbeck.datasets.bids",
     "biovid": "limbeck.datasets.biovid",
+    "case": "limbeck.datasets.case",
     "cogwear": "limbeck.datasets.cogwear",
     "csv": "limbeck.datasets.csv",
     "deap": "limbeck.datasets.deap",
+    "decaf": "limbeck.datasets.unknown",
+    "dreamer": "limbeck.datasets.dreamer",
     "e4": "limbeck.datasets.e4",
     "edf": "limbeck.datasets.edf",
     "eegmat": "limbeck.datasets.eegmat",
+    "emopain": "limbeck.datasets.emopain",
+    "k-emocon": "limbeck.datasets.k_emocon",
+    "lumed-2": "limbeck.datasets.unknown",
+    "mahnob-hci": "limbeck.datasets.mahnob",
+    "seed": "limbeck.datasets.seed",
+    "seed-iv": "limbeck.datasets.seed_iv",
     "simulated": "limbeck.datasets.simulated",
     "stress-predict": "limbeck.datasets.stress_predict",
+    "stressid": "limbeck.datasets.stressid",
     "wesad": "limbeck.datasets.wesad",
+    "xdf": "limbeck.datasets.xdf",
+    "zarr": "limbeck.datasets.zarr_store",
 }
 
 
@@ -89,10 +106,14 @@ class DatasetInfo:
         Subjects as published; 0 where the user brings the recordings.
     licence, citation, url : str
         Terms, what to cite, where it comes from; empty where the user brings the recordings.
-    access : {"open", "gated", "simulated", "own"}
-        Free to fetch, on request, made by Limbeck, or the user's own files.
+    access : {"open", "gated", "simulated", "own", "unread"}
+        Free to fetch, on request, made by Limbeck, the user's own files, or a corpus whose files nobody has described.
     checked : str
         What the reader was checked against.
+    obtain : str
+        How to get it: whom to ask, which archives to take; empty where the user brings the recordings.
+    uncertain : tuple of str
+        What is not known for certain of its files, each with the option that decides it.
     """
 
     title: str
@@ -101,19 +122,49 @@ class DatasetInfo:
     licence: str
     citation: str
     url: str
-    access: Literal["open", "gated", "simulated", "own"]
+    access: Literal["open", "gated", "simulated", "own", "unread"]
     checked: str
+    obtain: str = ""
+    uncertain: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at in a corpus.
+
+    Parameters
+    ----------
+    what : str
+        What should hold, as a sentence without its dot: ``"labels of s01.dat equal participant_ratings.csv"``.
+    passed : bool or None
+        Whether it holds; None where it could not be looked at, for want of a file.
+    found : str
+        What was found: where it fails, the file and the row; where it could not be looked at, what is missing.
+    """
+
+    what: str
+    passed: bool | None
+    found: str = ""
+
+
+Checks = Callable[[Path, Corpus], Iterator[Check]]
+"""What looks over a corpus beyond what every reader sees: ``checks(root, corpus)``, `root` as :func:`locate` gives it."""
 
 
 _INFOS: dict[str, DatasetInfo] = {}
+_CHECKS: dict[str, Checks] = {}
 
 
-def dataset(name: str, *, info: DatasetInfo) -> Callable[[Callable[..., Corpus]], Callable[..., Corpus]]:
-    """Register a reader ``reader(root, **options) -> Corpus`` under `name`."""
+def dataset(
+    name: str, *, info: DatasetInfo, checks: Checks | None = None
+) -> Callable[[Callable[..., Corpus]], Callable[..., Corpus]]:
+    """Register a reader ``reader(root, **options) -> Corpus`` under `name`, with what can be checked of its files."""
 
     def decorate(reader: Callable[..., Corpus]) -> Callable[..., Corpus]:
         DATASETS.register(name)(reader)
         _INFOS[name] = info
+        if checks is not None:
+            _CHECKS[name] = checks
         return reader
 
     return decorate
@@ -134,6 +185,18 @@ def info(name: str) -> DatasetInfo:
     """
     DATASETS[name]  # an unknown name is refused here; a known one registers its info on import
     return _INFOS[name]
+
+
+def checks_of(name: str) -> Checks | None:
+    """Return what a reader's module can check of its corpus, None if nothing.
+
+    Raises
+    ------
+    LimbeckError
+        There is no data set of that name.
+    """
+    DATASETS[name]
+    return _CHECKS.get(name)
 
 
 def load(name: str, root: str | Path | None = None, **options: Any) -> Corpus:
@@ -189,6 +252,13 @@ def locate(name: str, root: Path | None) -> Path:
     return place
 
 
+_GUESSED_FILES: tuple[str, ...] = ("edf", "xdf", "dreamer", "e4")
+_GUESSED_FOLDERS: tuple[str, ...] = (
+    *("stress-predict", "deap", "wesad", "ascertain", "biovid", "mahnob-hci", "cogwear", "amigos", "dreamer"),
+    *("seed-iv", "seed", "stressid", "k-emocon", "case", "emopain", "eegmat", "zarr", "bids", "csv", "e4", "xdf", "edf"),
+)  # in this order
+
+
 def guess(path: str | Path) -> str:
     """Return the name of the data set whose reader fits a file or folder.
 
@@ -204,21 +274,21 @@ def guess(path: str | Path) -> str:
     if not path.exists():
         raise ReadError(path, found="no such file or folder", expected="a recording", advice="Correct the path.")
     if path.is_file():
-        names: tuple[str, ...] = ("edf", "e4")
+        names = _GUESSED_FILES
     else:
-        names = ("stress-predict", "deap", "wesad", "ascertain", "biovid", "cogwear", "eegmat", "csv", "e4", "edf")
+        names = _GUESSED_FOLDERS
     for name in names:
         if importlib.import_module(_MODULES[name]).looks_like(path):
             return name
     raise ReadError(
         path,
         found="nothing that a reader knows",
-        expected="an Empatica E4 session (folder or zip), an EDF or BDF file, or a folder of these",
+        expected="an Empatica E4 session (folder or zip), an EDF, BDF or XDF file, or a folder of these",
     )
 
 
 def read_files(paths: list[Path]) -> Corpus:
-    """List new recordings, to be predicted on: E4 sessions (folder or zip) and EDF or BDF files, mixed as they come.
+    """List new recordings, to be predicted on: E4 sessions (folder or zip) and EDF, BDF or XDF files, mixed as they come.
 
     Parameters
     ----------
@@ -236,10 +306,10 @@ def read_files(paths: list[Path]) -> Corpus:
     ReadError
         None of the paths holds a recording.
     """
-    from limbeck.datasets import e4, edf
+    from limbeck.datasets import e4, edf, xdf
     from limbeck.datasets.files import renamed
 
-    readers = {"e4": e4, "stress-predict": e4, "edf": edf, "eegmat": edf}
+    readers = {"e4": e4, "stress-predict": e4, "edf": edf, "eegmat": edf, "xdf": xdf}
     sources: list[Source] = []
     left_out: list[LeftOut] = []
     failures: list[ReadError] = []
@@ -250,7 +320,7 @@ def read_files(paths: list[Path]) -> Corpus:
                 raise ReadError(
                     path,
                     found=f"a folder of {name}",
-                    expected="an Empatica E4 session or an EDF or BDF file",
+                    expected="an Empatica E4 session or an EDF, BDF or XDF file",
                     advice=f"Read it in a study as data: {{corpus: {name}, root: ...}}.",
                 )
             found = readers[name].list_sessions(path)
