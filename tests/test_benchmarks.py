@@ -102,3 +102,24 @@ def test_a_worker_says_why_it_could_not(peers: ModuleType, monkeypatch: pytest.M
     np.save(tmp_path / "windows.npy", np.zeros((1, 2, 3)))
     request = {"peer": "refuse", "rate": 2.0, "bands": [], "windows": str(tmp_path / "windows.npy"), "values": ""}
     assert peers.answer(request) == {"error": "ValueError: bands above half the rate"}
+
+
+def test_corpora_are_written_and_read_and_targets_only_judged_at_full_size() -> None:
+    names = ["deap", "deap_cached", "windows", "bdf", "biovid", "wesad", "case"]
+    command = [sys.executable, BENCHMARKS / "datasets.py", "--quick", *names]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    lines = done.stdout.splitlines()
+    (deap,) = [line for line in lines if line.startswith("DEAP s01.dat")]
+    assert "read and cut" in deap
+    assert "met" not in deap
+    for name in ("each trial cached", "1,000 windows", "WESAD", "BioVid", "BDF", "CASE"):
+        assert any(name in line for line in lines), name
+
+
+def test_an_unknown_case_is_refused_with_those_there_are() -> None:
+    done = subprocess.run(
+        [sys.executable, BENCHMARKS / "datasets.py", "depa"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "there is no case depa; there are deap, deap_all" in done.stderr

@@ -354,3 +354,40 @@ def test_a_place_without_files_is_refused(tmp_path: Path) -> None:
         load("edf", tmp_path)
     with pytest.raises(DataError, match="needs a root"):
         load("edf")
+
+
+def assert_as_mne(file: Path) -> None:
+    """Every channel of a file, in µV as float64, is what MNE reads."""
+    import mne
+
+    header = edf.read_header(file)
+    raw = mne.io.read_raw_edf(file, preload=True, verbose="error")
+    assert raw.ch_names == [channel.label for channel in header.channels]
+    for channel, theirs in zip(header.channels, raw.get_data() * 1e6, strict=True):
+        ours = edf.to_unit(edf.read_channel(header, channel), "eeg", channel.unit)
+        assert ours is not None
+        assert ours.dtype == np.float64
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-9)
+
+
+def test_microvolts_are_those_of_mne_before_any_cast(
+    tmp_path: Path, make_edf: Make, rng: np.random.Generator
+) -> None:
+    channels = [
+        {
+            "label": label,
+            "digital": rng.integers(-32768, 32768, 2000),
+            "samples": 500,
+            "physical": (-327.68, 327.67 + k),
+            "unit": unit,
+        }
+        for k, (label, unit) in enumerate([("EEG Fp1", "uV"), ("EEG O2", "uV"), ("ECG ECG", "mV")])
+    ]
+    assert_as_mne(put(tmp_path, make_edf(channels)))
+
+
+def test_the_real_recordings_are_those_of_mne(shared_data: Path) -> None:
+    files = sorted((shared_data / "eegmat").rglob("*.edf"))
+    assert len(files) == 44
+    for file in files:
+        assert_as_mne(file)
