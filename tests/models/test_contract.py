@@ -4,47 +4,42 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from cases import CASES, COUNTS, Count
+from cases.plain import COLUMNS, WRISTBAND
 from torch import Tensor, nn
 
 from limbeck.distillation import Batch, Criterion, Student
 from limbeck.errors import DataError, LimbeckError
-from limbeck.models import MODELS, InputShape, Outputs, build, count_multiply_adds, count_parameters, dry_run
+from limbeck.models import (
+    MODELS,
+    InputShape,
+    Outputs,
+    build,
+    count_multiply_adds,
+    count_parameters,
+    dry_run,
+    layer_table,
+)
+from limbeck.models.contract import class_of
 from limbeck.protocols import Fold
 from limbeck.training import Ensemble, Member
 
 Draw = Callable[..., dict[str, Tensor]]
 
 
-@dataclass(frozen=True)
-class Case:
-    """A view that a model reads, and the features that it then names with their widths."""
-
-    modalities: dict[str, InputShape]
-    features: dict[str, int]
-
-
-WRISTBAND = {
-    "eda": InputShape(1, 60, 4.0),
-    "bvp": InputShape(1, 400, 64.0),
-    "acc": InputShape(3, 200, 16.0),
-}
-COLUMNS = {"eeg": InputShape(10), "ecg": InputShape(3)}
-
-CASES = {
-    "fusion_cnn": Case(WRISTBAND, {"fused": 32, "eda": 48, "bvp": 48, "acc": 48}),
-    "linear": Case(COLUMNS, {}),
-    "mlp": Case(COLUMNS, {"hidden": 16}),
-    "student_cnn": Case({"eda": InputShape(1, 60, 4.0)}, {"embedding": 32}),
-}
-"""One per registered model; a model that is added needs its case here."""
-
 every_model = pytest.mark.parametrize("name", sorted(CASES))
 every_target = pytest.mark.parametrize("n_outputs", [3, 1], ids=["classes", "trace"])
+
+
+def make(name: str, n_outputs: int = 2, *, n_steps: int = 0) -> nn.Module:
+    """Build a model for its case."""
+    case = CASES[name]
+    return build(name, case.modalities, n_outputs, n_steps=n_steps, **case.options)
 
 
 def away_from_zero(model: nn.Module) -> nn.Module:
@@ -65,7 +60,7 @@ def test_every_registered_model_has_a_case() -> None:
 @pytest.mark.parametrize("batch", [1, 3])
 def test_outputs_have_the_promised_shapes(name: str, n_outputs: int, batch: int, random_inputs: Draw) -> None:
     case = CASES[name]
-    model = build(name, case.modalities, n_outputs)
+    model = make(name, n_outputs)
 
     for training in (True, False):
         outputs = model.train(training)(random_inputs(case.modalities, batch))
@@ -74,26 +69,26 @@ def test_outputs_have_the_promised_shapes(name: str, n_outputs: int, batch: int,
         assert outputs.prediction.shape == (batch, n_outputs)
         assert outputs.prediction.dtype == torch.float32
         assert {feature: tuple(value.shape) for feature, value in outputs.features.items()} == {
-            feature: (batch, width) for feature, width in case.features.items()
+            feature: (batch, *shape) for feature, shape in case.features.items()
         }
 
 
 @every_model
 @every_target
 def test_gradients_reach_every_parameter(name: str, n_outputs: int, random_inputs: Draw) -> None:
-    model = away_from_zero(build(name, CASES[name].modalities, n_outputs))
+    model = away_from_zero(make(name, n_outputs))
     outputs = model(random_inputs(CASES[name].modalities, 4))
 
     (outputs.prediction * torch.randn(4, n_outputs, generator=torch.Generator().manual_seed(2))).sum().backward()
 
-    for parameter_name, parameter in model.named_parameters():
-        assert parameter.grad is not None, parameter_name
-        assert parameter.grad.abs().max() > 0, parameter_name
+    idle = tuple(class_of(name).idle)
+    unreached = {n for n, p in model.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())}
+    assert unreached == {n for n, _ in model.named_parameters() if n.startswith(idle)} if idle else not unreached
 
 
 @every_model
 def test_in_evaluation_a_window_does_not_depend_on_its_batch(name: str, random_inputs: Draw) -> None:
-    model = away_from_zero(build(name, CASES[name].modalities, 2)).eval()
+    model = away_from_zero(make(name)).eval()
     inputs = random_inputs(CASES[name].modalities, 5)
     strangers = random_inputs(CASES[name].modalities, 5, seed=9)
     mixed = {m: torch.cat([100.0 * strangers[m][:2], inputs[m][3:4], strangers[m][2:]]) for m in inputs}
@@ -107,8 +102,8 @@ def test_in_evaluation_a_window_does_not_depend_on_its_batch(name: str, random_i
 
 @every_model
 def test_a_model_keeps_its_outputs_through_its_state(name: str, random_inputs: Draw) -> None:
-    model = away_from_zero(build(name, CASES[name].modalities, 2)).eval()
-    other = build(name, CASES[name].modalities, 2).eval()
+    model = away_from_zero(make(name)).eval()
+    other = make(name).eval()
     inputs = random_inputs(CASES[name].modalities, 3)
     before = other(inputs).prediction
 
@@ -120,7 +115,7 @@ def test_a_model_keeps_its_outputs_through_its_state(name: str, random_inputs: D
 
 @every_model
 def test_a_model_draws_no_random_numbers_of_its_own(name: str, random_inputs: Draw) -> None:
-    model = build(name, CASES[name].modalities, 2).train()
+    model = make(name).train()
     inputs = random_inputs(CASES[name].modalities, 3)
     state = torch.random.get_rng_state()
 
@@ -143,8 +138,12 @@ def test_both_backends_agree_on_outputs_and_gradients(name: str, n_outputs: int,
     batch = Batch(inputs, target, torch.ones(3, 6), torch.ones(3, n_outputs), torch.empty(3, 6, 0), {})
     criterion = Criterion({"hard": {}}, kind=kind)
     found = {}
+    if class_of(name).looped:
+        with pytest.raises(DataError, match="looped"):
+            Ensemble(lambda: Student(make(name, n_outputs)), members, backend="stacked")
+        return
     for backend in ("stacked", "looped"):
-        ensemble = Ensemble(lambda: Student(build(name, modalities, n_outputs)), members, backend=backend)
+        ensemble = Ensemble(lambda: Student(make(name, n_outputs)), members, backend=backend)
         gradient, loss, _ = ensemble.gradients(criterion, batch, step=4)
         outputs = ensemble.outputs(inputs)
         found[backend] = (gradient, loss, outputs.prediction, outputs.features)
@@ -158,7 +157,7 @@ def test_both_backends_agree_on_outputs_and_gradients(name: str, n_outputs: int,
 def test_options_are_those_of_the_constructor_and_unknown_ones_are_refused(name: str) -> None:
     options = MODELS.options(name)
 
-    build(name, CASES[name].modalities, 2, **options)
+    build(name, CASES[name].modalities, 2, **{**options, **CASES[name].options})
     with pytest.raises(LimbeckError, match=f"The model '{name}' has no option 'wdth'"):
         build(name, CASES[name].modalities, 2, wdth=4)
 
@@ -170,7 +169,7 @@ def test_help_describes_the_model_in_its_first_line(name: str) -> None:
 
 @every_model
 def test_the_wrong_kind_of_input_is_refused_with_what_to_do(name: str) -> None:
-    reads_features = MODELS[name].reads == "features"
+    reads_features = class_of(name).reads == "features"
     wrong = {"temp": InputShape(1, 60, 4.0)} if reads_features else {"temp": InputShape(5)}
     advice = "add a features step" if reads_features else "remove the features step"
 
@@ -235,3 +234,55 @@ def test_a_shape_without_a_rate_is_a_row_of_features() -> None:
     assert InputShape(7).zeros(2).shape == (2, 7)
     assert not InputShape(3, 50, 25.0).is_feature
     assert InputShape(3, 50, 25.0).zeros(2).shape == (2, 3, 50)
+
+
+@every_model
+def test_steps_are_predicted_by_those_that_say_so_and_refused_by_others(name: str, random_inputs: Draw) -> None:
+    case = CASES[name]
+    if not class_of(name).per_step:
+        assert not case.n_steps
+        with pytest.raises(LimbeckError, match="predicts once per window, not at 4 steps"):
+            make(name, n_steps=4)
+        return
+    for n_outputs in (1, 3):
+        outputs = make(name, n_outputs, n_steps=case.n_steps)(random_inputs(case.modalities, 2))
+        assert outputs.prediction.shape == (2, case.n_steps, n_outputs)
+
+
+@every_model
+def test_the_same_seed_builds_the_same_network(name: str) -> None:
+    states = []
+    for seed in (3, 3, 4):
+        torch.manual_seed(seed)
+        states.append(make(name).state_dict())
+    for key, value in states[0].items():
+        assert torch.equal(value, states[1][key]), key
+    drawn = any(not torch.equal(value, states[2][key]) for key, value in states[0].items())
+    assert drawn or name == "linear", "only the linear model starts at zero"
+
+
+@every_model
+def test_a_model_survives_safetensors(name: str, tmp_path: Path, random_inputs: Draw) -> None:
+    from safetensors.torch import load_file, save_file
+
+    model = away_from_zero(make(name)).eval()
+    save_file({key: value.contiguous() for key, value in model.state_dict().items()}, tmp_path / "state.safetensors")
+    other = make(name).eval()
+    other.load_state_dict(load_file(tmp_path / "state.safetensors"))
+    inputs = random_inputs(CASES[name].modalities, 2)
+    assert torch.equal(other(inputs).prediction, model(inputs).prediction)
+
+
+@every_model
+def test_the_layer_table_holds_every_parameter_and_operation(name: str) -> None:
+    model = make(name)
+    table = layer_table(model, CASES[name].modalities)
+    assert sum(row.parameters for row in table) == count_parameters(model)
+    assert sum(row.multiply_adds for row in table) <= count_multiply_adds(model, CASES[name].modalities)
+    assert len({row.name for row in table}) == len(table)
+
+
+@pytest.mark.parametrize("count", COUNTS, ids=lambda count: f"{count.model}-{count.parameters}")
+def test_parameter_counts_are_those_published(count: Count) -> None:
+    model = build(count.model, count.modalities, count.n_outputs, n_steps=count.n_steps, **count.options)
+    assert count_parameters(model) == count.parameters

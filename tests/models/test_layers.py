@@ -7,7 +7,7 @@ import torch
 
 from limbeck.errors import LimbeckError
 from limbeck.models import Dropout, InputShape
-from limbeck.models.layers import SignalEncoder
+from limbeck.models.layers import Attention, CausalConv1d, SignalEncoder, sinusoids
 
 
 def test_dropout_multiplies_by_its_mask_in_training_only() -> None:
@@ -57,3 +57,50 @@ def test_the_encoder_tells_levels_apart() -> None:
     low, high = torch.full((1, 1, 240), -1.0), torch.full((1, 1, 240), 1.0)
 
     assert (encoder(low) - encoder(high)).abs().max() > 0.05
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_attention_is_that_of_torch(causal: bool) -> None:
+    torch.manual_seed(0)
+    ours, theirs = Attention(12, 3, causal=causal).eval(), torch.nn.MultiheadAttention(12, 3, batch_first=True).eval()
+    projections = (ours.query, ours.key, ours.value)
+    with torch.no_grad():
+        theirs.in_proj_weight.copy_(torch.cat([p.weight for p in projections]))
+        theirs.in_proj_bias.copy_(torch.cat([p.bias for p in projections]))
+        theirs.out_proj.weight.copy_(ours.out.weight)
+        theirs.out_proj.bias.copy_(ours.out.bias)
+    query, source = torch.randn(2, 7, 12), torch.randn(2, 7, 12)
+    mask = torch.ones(7, 7, dtype=torch.bool).triu(1) if causal else None
+
+    expected, _ = theirs(query, source, source, attn_mask=mask)
+
+    torch.testing.assert_close(ours(query, source, source), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_attention_takes_widths_of_its_own_for_heads_and_sources() -> None:
+    layer = Attention(8, 2, head_width=5, source_width=3)
+    assert layer(torch.randn(4, 6, 8), torch.randn(4, 9, 3), torch.randn(4, 9, 3)).shape == (4, 6, 8)
+    with pytest.raises(LimbeckError, match="heads is 3, which does not divide the width of 8"):
+        Attention(8, 3)
+
+
+def test_causal_attention_and_convolution_do_not_see_the_future() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(1, 10, 4)
+    later = torch.cat([x[:, :6], torch.randn(1, 4, 4)], dim=1)
+    attention, convolution = Attention(4, 2, causal=True), CausalConv1d(4, 3, 3, dilation=2)
+
+    assert torch.equal(attention(x, x, x)[:, :6], attention(later, later, later)[:, :6])
+    first, second = (convolution(value.mT) for value in (x, later))
+    assert first.shape == (1, 3, 10)
+    torch.testing.assert_close(first[..., :6], second[..., :6])
+    assert not torch.equal(first[..., 6:], second[..., 6:])
+
+
+def test_positions_are_sines_and_cosines_from_fast_to_slow() -> None:
+    table = sinusoids(50, 6)
+    assert table.shape == (50, 6)
+    steps = torch.arange(50)
+    torch.testing.assert_close(table[:, 0], torch.sin(steps))
+    torch.testing.assert_close(table[:, 1], torch.cos(steps))
+    torch.testing.assert_close(table[:, 4], torch.sin(steps / 10_000 ** (4 / 6)), rtol=1e-4, atol=1e-6)

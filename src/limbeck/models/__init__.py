@@ -7,17 +7,36 @@ shapes of the windows, so one definition serves every data set::
     outputs = network({"eda": eda, "bvp": bvp})   # outputs.prediction: (batch, n_outputs)
 """
 
-from limbeck.models import fusion_cnn, linear, mlp, student_cnn  # noqa: F401  (their import registers them)
-from limbeck.models.contract import MODELS, InputShape, Outputs, build, count_multiply_adds, count_parameters, dry_run
+import importlib
+import pkgutil
+
+from limbeck.models.contract import (
+    MODELS,
+    InputShape,
+    Layer,
+    Network,
+    Outputs,
+    build,
+    count_multiply_adds,
+    count_parameters,
+    dry_run,
+    layer_table,
+)
 from limbeck.models.layers import Dropout
 
 __all__ = [
     "MODELS",
     "Dropout",
     "InputShape",
+    "Layer",
+    "Network",
     "Outputs",
     "build",
     "count_multiply_adds",
     "count_parameters",
     "dry_run",
+    "layer_table",
 ]
+
+for _module in pkgutil.iter_modules(__path__):  # a model registers itself when its module is imported
+    importlib.import_module(f"{__name__}.{_module.name}")

@@ -1,17 +1,17 @@
 """What every model promises: shapes in, :class:`Outputs` out, options by name.
 
-A model class is registered with ``@MODELS.register(name)``. Its constructor takes ``modalities`` (a mapping from
-modality to :class:`InputShape`) and ``n_outputs``, then keyword options with defaults. Class attributes say what it can
-read: ``reads`` (``"signals"``, ``"features"``), ``max_modalities`` (``None`` for any number) and ``missing_modalities``
-(whether NaN stands for an absent modality; models that say False are never given one). Randomness in ``forward`` comes
-only from :class:`limbeck.models.layers.Dropout`, whose masks the training engine draws.
+A model is a class below :class:`Network`, registered with ``@MODELS.register(name)``. Its constructor takes
+``modalities`` (a mapping from modality to :class:`InputShape`) and ``n_outputs``, then keyword options with defaults;
+one that predicts at steps within the window also takes ``n_steps``. Class attributes say what it reads and how it may
+be used. Randomness in ``forward`` comes only from :class:`limbeck.models.layers.Dropout`, whose masks the training
+engine draws.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +19,18 @@ from torch import Tensor, nn
 from limbeck.errors import DataError, LimbeckError
 from limbeck.registry import Registry
 
-__all__ = ["MODELS", "InputShape", "Outputs", "build", "count_multiply_adds", "count_parameters", "dry_run"]
+__all__ = [
+    "MODELS",
+    "InputShape",
+    "Layer",
+    "Network",
+    "Outputs",
+    "build",
+    "count_multiply_adds",
+    "count_parameters",
+    "dry_run",
+    "layer_table",
+]
 
 MODELS = Registry("model")
 
@@ -29,8 +40,9 @@ class Outputs(NamedTuple):
 
     Attributes
     ----------
-    prediction : Tensor of shape (batch, n_outputs), float32
-        Logits of classes, or the value of a trace (``n_outputs = 1``).
+    prediction : Tensor of shape (batch, n_outputs) or (batch, n_steps, n_outputs), float32
+        Logits of classes, or the value of a trace (``n_outputs = 1``); with steps where the model was built with
+        ``n_steps``.
     features : dict of str to Tensor
         Named intermediate results, batch first.
     """
@@ -67,7 +79,46 @@ class InputShape:
         return torch.zeros(batch, self.channels) if self.is_feature else torch.zeros(batch, self.channels, self.length)
 
 
-def build(name: str, modalities: Mapping[str, InputShape], n_outputs: int, **options: Any) -> nn.Module:
+class Network(nn.Module):
+    """What Limbeck asks of the class of a model; subclasses say what differs.
+
+    Attributes
+    ----------
+    reads : {"signals", "features"}
+        Windows of samples, or rows of features.
+    min_modalities, max_modalities : int, int or None
+        How many modalities it needs and takes; None for any number.
+    missing_modalities : bool
+        Whether a modality that is NaN throughout stands for one that is absent; others are never given NaN.
+    per_step : bool
+        Whether it can predict at steps within the window (``n_steps`` of :func:`build`).
+    paper : str
+        Where it was published, in one line; empty for our own.
+    example : mapping of str to InputShape
+        The shapes that the paper reads, or typical ones; ``limbeck models`` counts parameters for these.
+    looped : str
+        Why many networks cannot be stacked into one; empty where they can.
+    unexportable : str
+        Why it does not become an ONNX file; empty where it does.
+    idle : mapping of str to str
+        Names of parameters that no gradient reaches, or starts of such names, with the reason.
+    """
+
+    reads: ClassVar[Literal["signals", "features"]] = "signals"
+    min_modalities: ClassVar[int] = 1
+    max_modalities: ClassVar[int | None] = None
+    missing_modalities: ClassVar[bool] = False
+    per_step: ClassVar[bool] = False
+    paper: ClassVar[str] = ""
+    example: ClassVar[Mapping[str, InputShape]] = {}
+    looped: ClassVar[str] = ""
+    unexportable: ClassVar[str] = ""
+    idle: ClassVar[Mapping[str, str]] = {}
+
+
+def build(
+    name: str, modalities: Mapping[str, InputShape], n_outputs: int, *, n_steps: int = 0, **options: Any
+) -> nn.Module:
     """Build a registered model for given shapes.
 
     Parameters
@@ -78,6 +129,8 @@ def build(name: str, modalities: Mapping[str, InputShape], n_outputs: int, **opt
         What the windows hold, by modality.
     n_outputs : int
         Number of classes, or 1 for a trace.
+    n_steps : int
+        Steps within the window at which the model predicts; 0 for one prediction per window.
     **options
         Options of the model.
 
@@ -89,22 +142,38 @@ def build(name: str, modalities: Mapping[str, InputShape], n_outputs: int, **opt
     mistakes = MODELS.mistakes(name, options)
     if not mistakes:
         mistakes = input_mistakes(name, modalities)
+        if n_steps and not class_of(name).per_step:
+            able = ", ".join(other for other in MODELS if class_of(other).per_step)
+            mistakes.append(
+                f"The model '{name}' predicts once per window, not at {n_steps} steps; models that do: {able}."
+            )
     if mistakes:
         raise LimbeckError("\n".join(mistakes))
-    model: nn.Module = MODELS[name](modalities=dict(modalities), n_outputs=n_outputs, **options)
+    steps = {"n_steps": n_steps} if n_steps else {}
+    model: nn.Module = MODELS[name](modalities=dict(modalities), n_outputs=n_outputs, **steps, **options)
     return model
+
+
+def class_of(name: str) -> type[Network]:
+    """Return the class of a registered model."""
+    found: Any = MODELS[name]
+    return found
 
 
 def input_mistakes(name: str, modalities: Mapping[str, InputShape]) -> list[str]:
     """Return why a model cannot read these shapes, as sentences; empty when it can."""
-    model = MODELS[name]
+    model = class_of(name)
     mistakes = []
     if not modalities:
         mistakes.append(f"The model '{name}' needs at least one modality; the view is empty.")
-    most = getattr(model, "max_modalities", None)
+    most, reads = model.max_modalities, model.reads
     if most is not None and len(modalities) > most:
-        mistakes.append(f"The model '{name}' reads at most {most} modality; the view has {sorted(modalities)}.")
-    reads = getattr(model, "reads", "signals")
+        some = "modality" if most == 1 else "modalities"
+        mistakes.append(f"The model '{name}' reads at most {most} {some}; the view has {sorted(modalities)}.")
+    if modalities and len(modalities) < model.min_modalities:
+        mistakes.append(
+            f"The model '{name}' needs at least {model.min_modalities} modalities; the view has {sorted(modalities)}."
+        )
     for modality, shape in modalities.items():
         if reads == "features" and not shape.is_feature:
             mistakes.append(
@@ -145,3 +214,65 @@ def count_multiply_adds(model: nn.Module, modalities: Mapping[str, InputShape]) 
     with counter:
         dry_run(model, modalities, batch=1)
     return int(counter.get_total_flops()) // 2
+
+
+class Layer(NamedTuple):
+    """One row of a layer table.
+
+    Attributes
+    ----------
+    name, kind : str
+        Path of the module in the network, and its class.
+    shape : tuple of int
+        What it returns for one window, without the batch; empty where that is no tensor.
+    parameters : int
+        Trainable numbers of its own, those of its children not among them.
+    multiply_adds : int
+        Of one window.
+    """
+
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    parameters: int
+    multiply_adds: int
+
+
+def layer_table(model: nn.Module, modalities: Mapping[str, InputShape]) -> list[Layer]:
+    """Return the layers that hold parameters or change a shape, in the order in which one window passes them.
+
+    Parameters that lie outside of such layers (a position embedding) stand in rows of the module that owns them.
+    """
+    from torch.utils.flop_counter import FlopCounterMode
+
+    passed: dict[str, tuple[int, ...]] = {}
+    handles = []
+    for name, module in model.named_modules():
+        own = next(module.parameters(recurse=False), None)
+        if not (any(module.children()) and own is None) and name:
+
+            def remember(_: nn.Module, __: Any, output: Any, name: str = name) -> None:
+                first = output[0] if isinstance(output, tuple) else output
+                passed[name] = tuple(first.shape[1:]) if isinstance(first, Tensor) else ()
+
+            handles.append(module.register_forward_hook(remember))
+    counter = FlopCounterMode(display=False)
+    try:
+        with counter:
+            dry_run(model, modalities, batch=1)
+    finally:
+        for handle in handles:
+            handle.remove()
+    operations = {
+        name.partition(".")[2]: sum(counts.values()) // 2 for name, counts in counter.get_flop_counts().items()
+    }
+    modules = dict(model.named_modules())
+    rows = []
+    for name, shape in passed.items():
+        module = modules[name]
+        parameters = sum(p.numel() for p in module.parameters(recurse=False) if p.requires_grad)
+        rows.append(Layer(name, type(module).__name__, shape, parameters, int(operations.get(name, 0))))
+    own = sum(p.numel() for p in model.parameters(recurse=False) if p.requires_grad)
+    if own:
+        rows.append(Layer("", type(model).__name__, (), own, 0))
+    return rows

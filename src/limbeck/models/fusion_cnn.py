@@ -7,14 +7,14 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from limbeck.models.contract import MODELS, InputShape, Outputs
+from limbeck.models.contract import MODELS, InputShape, Network, Outputs
 from limbeck.models.layers import Dropout, SignalEncoder
 
 __all__ = ["FusionCNN"]
 
 
 @MODELS.register("fusion_cnn")
-class FusionCNN(nn.Module):
+class FusionCNN(Network):
     """One small convolutional encoder per modality at its own rate, concatenated, then a hidden layer.
 
     Features: ``fused`` (batch, hidden) and one embedding per modality, ``<modality>`` (batch, 2 * width).
@@ -32,10 +32,6 @@ class FusionCNN(nn.Module):
     dropout : float
         Rate within the encoders and before the last two layers.
     """
-
-    reads = "signals"
-    max_modalities = None
-    missing_modalities = False
 
     def __init__(
         self,

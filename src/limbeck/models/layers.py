@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
 from limbeck.errors import LimbeckError
 from limbeck.models.contract import InputShape
 
-__all__ = ["Dropout", "SignalEncoder"]
+__all__ = ["Attention", "CausalConv1d", "Dropout", "SignalEncoder", "sinusoids"]
 
 
 class Dropout(nn.Module):
@@ -39,6 +41,97 @@ class Dropout(nn.Module):
     def extra_repr(self) -> str:
         """Show the rate in the layer table."""
         return f"p={self.p}"
+
+
+class Attention(nn.Module):
+    """Multi-head attention along time, never across the batch: (batch, time, width) to the same.
+
+    Written out, so that it goes through ``torch.vmap`` and its dropout is drawn by the training engine.
+
+    Parameters
+    ----------
+    width : int
+        Of the queries and of what is returned.
+    heads : int
+        Number of heads.
+    head_width : int or None
+        Width of each head; ``width / heads`` by default.
+    source_width : int or None
+        Width of keys and values; `width` by default.
+    dropout : float
+        Rate on the attention weights.
+    bias : bool
+        Whether the four projections have one.
+    causal : bool
+        Whether a step sees itself and earlier ones only.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        *,
+        head_width: int | None = None,
+        source_width: int | None = None,
+        dropout: float = 0.0,
+        bias: bool = True,
+        causal: bool = False,
+    ) -> None:
+        super().__init__()
+        if head_width is None and width % heads:
+            raise LimbeckError(f"heads is {heads}, which does not divide the width of {width}.")
+        head_width, source_width = head_width or width // heads, source_width or width
+        self.heads, self.causal, self.scale = heads, causal, head_width**-0.5
+        self.query = nn.Linear(width, heads * head_width, bias=bias)
+        self.key = nn.Linear(source_width, heads * head_width, bias=bias)
+        self.value = nn.Linear(source_width, heads * head_width, bias=bias)
+        self.out = nn.Linear(heads * head_width, width, bias=bias)
+        self.dropout = Dropout(dropout)
+
+    def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Return what each step of `query` (batch, time, width) takes from `value` (batch, source time, width)."""
+        q, k, v = (
+            projection(x).unflatten(-1, (self.heads, -1)).transpose(-3, -2)
+            for projection, x in ((self.query, query), (self.key, key), (self.value, value))
+        )
+        scores = (q * self.scale) @ k.transpose(-2, -1)
+        if self.causal:
+            later = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1)
+            scores = scores.masked_fill(later, -torch.inf)
+        mixed = self.dropout(torch.softmax(scores, dim=-1)) @ v
+        return self.out(mixed.transpose(-3, -2).flatten(-2))
+
+
+class CausalConv1d(nn.Conv1d):
+    """A convolution along time whose output at a step depends on that step and earlier ones: as long as its input.
+
+    Parameters
+    ----------
+    channels, filters, kernel : int
+        Of the input, of the output, and steps that a filter spans.
+    dilation : int
+        Distance between them.
+    bias : bool
+        Whether it has one.
+    """
+
+    def __init__(self, channels: int, filters: int, kernel: int, *, dilation: int = 1, bias: bool = True) -> None:
+        super().__init__(channels, filters, kernel, dilation=dilation, bias=bias)
+        self.past = (kernel - 1) * dilation
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (batch, filters, time) for (batch, channels, time)."""
+        return super().forward(nn.functional.pad(x, (self.past, 0)))
+
+
+def sinusoids(steps: int, width: int) -> Tensor:
+    """Return the fixed position code of transformers (Vaswani et al. 2017), of shape (steps, width), float32.
+
+    Sines fill the even columns and cosines the odd ones, of wavelengths from 2π to 20,000π steps.
+    """
+    rates = torch.exp(torch.arange(0, width, 2) * (-math.log(10_000.0) / width))
+    angles = torch.arange(steps)[:, None] * rates
+    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)[:, :width]
 
 
 class SignalEncoder(nn.Module):

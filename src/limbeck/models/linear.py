@@ -7,13 +7,13 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from limbeck.models.contract import MODELS, InputShape, Outputs
+from limbeck.models.contract import MODELS, InputShape, Network, Outputs
 
 __all__ = ["Linear"]
 
 
 @MODELS.register("linear")
-class Linear(nn.Module):
+class Linear(Network):
     """One linear layer over the concatenated features, started at zero.
 
     With weight decay this is a regularised logistic regression; its loss is convex, so the start does not matter and
@@ -33,8 +33,6 @@ class Linear(nn.Module):
     """
 
     reads = "features"
-    max_modalities = None
-    missing_modalities = False
 
     def __init__(self, modalities: Mapping[str, InputShape], n_outputs: int, *, balance: bool = False) -> None:
         super().__init__()

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from limbeck.models.contract import MODELS, InputShape, Outputs
+from limbeck.models.contract import MODELS, InputShape, Network, Outputs
 from limbeck.models.layers import Dropout
 
 __all__ = ["MLP"]
 
 
 @MODELS.register("mlp")
-class MLP(nn.Module):
+class MLP(Network):
     """Two hidden layers over the concatenated features.
 
     Features: ``hidden`` (batch, hidden // 2).
@@ -32,8 +32,6 @@ class MLP(nn.Module):
     """
 
     reads = "features"
-    max_modalities = None
-    missing_modalities = False
 
     def __init__(
         self, modalities: Mapping[str, InputShape], n_outputs: int, *, hidden: int = 32, dropout: float = 0.2

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from limbeck.models.contract import MODELS, InputShape, Outputs
+from limbeck.models.contract import MODELS, InputShape, Network, Outputs
 from limbeck.models.layers import Dropout, SignalEncoder
 
 __all__ = ["StudentCNN"]
 
 
 @MODELS.register("student_cnn")
-class StudentCNN(nn.Module):
+class StudentCNN(Network):
     """A convolutional encoder of one modality and a linear head: small enough for a wearable.
 
     Features: ``embedding`` (batch, 2 * width).
@@ -30,9 +30,7 @@ class StudentCNN(nn.Module):
         Rate within the encoder and before the head.
     """
 
-    reads = "signals"
     max_modalities = 1
-    missing_modalities = False
 
     def __init__(
         self, modalities: Mapping[str, InputShape], n_outputs: int, *, width: int = 16, dropout: float = 0.2
