@@ -27,6 +27,7 @@ from typer.testing import CliRunner
 
 import limbeck
 from limbeck import cli
+from limbeck.cli import planning, printing, processes, progress
 from limbeck.datasets import fetch as fetching
 from limbeck.errors import DataError, LimbeckError, ReadError, StudyError
 from limbeck.signals import parse_signals
@@ -118,7 +119,10 @@ def all_commands() -> list[tuple[str, ...]]:
 def test_the_commands_are_those_that_are_promised() -> None:
     words = {" ".join(path) for path in all_commands()}
     runs = {"runs", "runs list", "runs show", "runs remove"}
-    data = {"datasets", "datasets list", "datasets describe", "datasets fetch"}
+    data = {
+        "datasets",
+        *(f"datasets {name}" for name in ("list", "describe", "fetch", "inspect", "validate", "convert")),
+    }
     assert words == {"", "run", "report", "predict", "models", "features"} | runs | data
 
 
@@ -294,7 +298,7 @@ def test_stages_that_two_variants_share_are_printed_once_before_a_run(tmp_path: 
     from limbeck.study import make_plan
 
     with contextlib.redirect_stdout(io.StringIO()) as printed:
-        cli._print_plan(make_plan(study, tmp_path / "runs"), 1, keys=False)
+        planning.print_plan(make_plan(study, tmp_path / "runs"), 1, keys=False)
     assert printed.getvalue().count("teacher/own_input_of_taught  as teacher") == 1
     assert "stages as for normalise=train" in printed.getvalue()
 
@@ -579,7 +583,7 @@ def test_a_misspelt_model_is_answered_with_the_nearest() -> None:
 
 
 def test_lines_of_progress_come_once_per_tenth(capsys: pytest.CaptureFixture[str]) -> None:
-    with cli._Lines() as watch:
+    with progress.Lines() as watch:
         watch.phase("training")
         for done in range(1, 1001):
             watch.step(done, 1000, "teacher")
@@ -594,7 +598,7 @@ def test_bars_are_drawn_on_a_terminal_and_names_with_brackets_are_no_markup() ->
     from rich.console import Console
 
     screen = io.StringIO()
-    with cli._Bars(Console(file=screen, force_terminal=True, width=120)) as watch:
+    with progress.Bars(Console(file=screen, force_terminal=True, width=120)) as watch:
         watch.phase("reading [bold]a[/bold]")
         watch.step(2, 5, "anna")
         watch.phase("judging")
@@ -606,20 +610,20 @@ def test_bars_are_drawn_on_a_terminal_and_names_with_brackets_are_no_markup() ->
 
 @pytest.mark.parametrize(("count", "shown"), [(0, "0 B"), (999, "999 B"), (1.5e6, "1.5 MB"), (2.25e9, "2.2 GB")])
 def test_sizes_are_shown_in_the_unit_that_fits(count: float, shown: str) -> None:
-    assert cli._size(count) == shown
+    assert printing.size(count) == shown
 
 
 @pytest.mark.parametrize(("seconds", "shown"), [(0.1, "1 s"), (59, "59 s"), (120, "2 min"), (7500, "2 h 05 min")])
 def test_durations_are_shown_in_the_unit_that_fits(seconds: float, shown: str) -> None:
-    assert cli._duration(seconds) == shown
+    assert printing.duration(seconds) == shown
 
 
-@pytest.mark.parametrize(("cores", "jobs"), [(1, 1), (2, 2), (64, cli.MOST_JOBS)])
+@pytest.mark.parametrize(("cores", "jobs"), [(1, 1), (2, 2), (64, processes.MOST_JOBS)])
 def test_by_default_a_process_runs_per_core_up_to_a_bound(
     monkeypatch: pytest.MonkeyPatch, cores: int, jobs: int
 ) -> None:
     monkeypatch.setattr("joblib.cpu_count", lambda: cores)
-    assert cli._available_jobs() == jobs
+    assert processes.available_jobs() == jobs
 
 
 # ---- the README -----------------------------------------------------------------------------------------------------
@@ -669,10 +673,12 @@ def test_the_commands_in_the_readme_exist() -> None:
     for line in lines:
         words = shlex.split(line.partition("   ")[0])[1:]
         assert words[0] in known
+        command = words[:1]
         if words[0] in ("runs", "datasets") and len(words) > 1:
-            assert " ".join(words[:2]) in known
+            command = words[:2]
+            assert " ".join(command) in known
         options = {word for word in words if word.startswith("--")}
-        assert options <= set(re.findall(r"--[a-z-]+", invoke(words[0], "--help").stdout))
+        assert options <= set(re.findall(r"--[a-z-]+", invoke(*command, "--help").stdout))
 
 
 def test_the_readme_opens_with_what_it_is_and_the_two_commands() -> None:

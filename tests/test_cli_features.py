@@ -14,6 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from limbeck import cli
+from limbeck.cli import printing
 from limbeck.report import catalogue
 from limbeck.signals import FEATURE_SETS, FEATURES, STEPS, feature_set
 
@@ -67,7 +68,7 @@ def test_every_step_feature_and_set_is_listed_with_what_it_is():
 def test_the_list_is_readable_on_a_terminal_of_100_columns(monkeypatch: pytest.MonkeyPatch):
     from rich.console import Console
 
-    monkeypatch.setattr(cli, "_console", lambda: Console(highlight=False, force_terminal=True, width=100))
+    monkeypatch.setattr(printing, "console", lambda: Console(highlight=False, force_terminal=True, width=100))
     lines = [re.sub(r"\x1b\[[\d;]*m", "", line) for line in invoke().stdout.splitlines()]
     assert max(map(len, lines)) <= 100
     starts = {line.split()[0] for line in lines if line and not line.startswith(" ")}

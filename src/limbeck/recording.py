@@ -115,7 +115,7 @@ class Clock:
     offset : float
         Seconds from the recording's start to the sensor's first sample.
     drift : float
-        By how many parts per million the sensor's own seconds are too short (positive) or too long.
+        By how many parts per million more seconds passed than the sensor counted; negative where it counted more.
     jitter : float
         Standard deviation, in seconds, of the sensor's times around the line above.
     gaps : tuple of (float, float)

@@ -480,3 +480,73 @@ def test_it_says_what_it_is() -> None:
     known = info("csv")
     assert known.access == "own"
     assert known.modalities == MODALITIES
+
+
+# ---- clocks ------------------------------------------------------------------------------------------------------
+
+CLOCKS = "subject,trial,modality,offset,drift\np1,,eda,0.5,\np1,t2,eda,-1.25,0\n"
+
+
+def test_sensors_with_a_clock_of_their_own_are_put_onto_the_recordings(write: Write) -> None:
+    corpus = load("csv", write({"clocks.csv": CLOCKS}))
+    recordings = {(r.subject, r.trial): r for r in corpus}
+    starts = {key: r.signals["eda"].start for key, r in recordings.items()}
+    assert starts == {("p1", "t2"): -1.25, ("p1", "t1"): 0.5, ("p10", "t1"): 0}
+    for recording in recordings.values():
+        assert recording.signals["eeg"].start == 0
+    assert recordings["p1", "t1"].clocks["eda"].offset == 0.5
+    assert recordings["p1", "t1"].clocks["eda"].source == "clocks.csv"
+    assert recordings["p10", "t1"].clocks == {}
+    assert corpus.left_out == []
+
+
+def test_a_drift_is_undone_and_would_be_seen_without(write: Write) -> None:
+    own = np.arange(3600 * 4) / 4  # an hour on the sensor's clock
+    true = 2 + own * (1 + 80e-6)
+    columns = {"time": own, "GSR": np.sin(0.9 * true) + 3}
+    channels = "name,modality,unit,rate\nGSR,eda,uS,4\n"
+    clocks = "modality;subject;drift;offset\nEDA;p1;80;2,0\n"
+    signal = only(load("csv", write(alone(table(columns), channels, **{"clocks.csv": clocks})))).signals["eda"]
+    times = signal.start + np.arange(signal.data.shape[1]) / signal.rate
+    assert (signal.rate, signal.start) == (4, 2)
+    np.testing.assert_allclose(signal.data[0], np.sin(0.9 * times) + 3, atol=0.02)
+    offset_only = clocks.replace(";80;", ";0;")
+    late = only(load("csv", write(alone(table(columns), channels, **{"clocks.csv": offset_only})))).signals["eda"]
+    times = late.start + np.arange(late.data.shape[1]) / late.rate
+    assert np.abs(late.data[0] - np.sin(0.9 * times) - 3).max() > 0.2
+
+
+def test_what_clocks_say_is_part_of_the_fingerprint_of_the_recordings_they_are_about(write: Write) -> None:
+    def prints(clocks: str | None) -> list[str]:
+        return [source.fingerprint() for source in load("csv", write({"clocks.csv": clocks})).sources]
+
+    before, after = prints(CLOCKS), prints(CLOCKS.replace("0.5", "0.6"))
+    assert [a == b for a, b in zip(before, after, strict=True)] == [True, False, True]
+
+
+def test_clocks_of_nothing_are_told(write: Write) -> None:
+    text = CLOCKS + "p9,,eda,1,\np1,t7,eda,1,\np10,,acc,1,\n"
+    corpus = load("csv", write({"clocks.csv": text}))
+    told = "\n".join(f"{item.what}: {item.why}" for item in corpus.left_out)
+    assert "clocks.csv: p9: there is no such recording" in told
+    assert "clocks.csv: p1, t7: there is no such recording" in told
+    assert "clocks.csv: acc: channels.csv has no channel of this modality" in told
+    assert load("csv", write({"clocks.csv": text}), subjects=["p1"]).left_out[0].what.endswith("p1, t7")
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("subject,modality\np1,eda\n", "row 1: found the columns.*offset, drift or both"),
+        ("subject,offset\np1,1\n", "expected modality among them"),
+        ("subject,modality,offset\np1,edda,1\n", "row 2: found the modality 'edda'"),
+        ("subject,modality,offset\n,eda,1\n", "row 2: found no subject"),
+        ("subject,modality,offset\np1,eda,late\n", "row 2, offset: found 'late'"),
+        ("subject,modality,offset\np1,eda,1600000000\n", "an offset of 1.6e\\+09 s"),
+        ("subject,modality,drift\np1,eda,1000000\n", "a drift of 1e\\+06; expected parts per million"),
+        ("subject,modality,drift\np1,eda,1\np1,EDA,2\n", "row 3: found a second clock of eda"),
+    ],
+)
+def test_a_table_of_clocks_that_cannot_be_used_is_refused(text: str, why: str, write: Write) -> None:
+    with pytest.raises(ReadError, match=why):
+        load("csv", write({"clocks.csv": text}))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pickle
-import struct
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from corpora.binary import py2_pickle
 
 from limbeck.datasets import deap as reader
 from limbeck.datasets import info, load
@@ -22,55 +22,6 @@ from limbeck.recording import MODALITIES, UNITS, Recording
 LABELS = ("valence", "arousal", "dominance", "liking")
 PERIPHERAL = ("hEOG", "vEOG", "zEMG", "tEMG", "GSR", "Resp", "Plet", "Temp")
 Table = Mapping[int, tuple[np.ndarray, np.ndarray]]
-
-
-def py2_pickle(obj: Any) -> bytes:
-    """Pickle a dict of arrays as Python 2 does it (protocol 2, byte strings), which needs ``encoding='latin1'``."""
-    out = [b"\x80\x02"]
-
-    def text(raw: bytes) -> None:
-        short = len(raw) < 256
-        out.append((b"U" + struct.pack("<B", len(raw)) if short else b"T" + struct.pack("<i", len(raw))) + raw)
-
-    def number(n: int) -> None:
-        out.append(b"K" + struct.pack("<B", n) if 0 <= n < 256 else b"J" + struct.pack("<i", n))
-
-    def put(o: Any) -> None:
-        if isinstance(o, dict):
-            out.append(b"}(")
-            for key, value in o.items():
-                put(key)
-                put(value)
-            out.append(b"u")
-        elif isinstance(o, str):
-            text(o.encode("latin1"))
-        else:
-            a = np.ascontiguousarray(o)
-            out.append(b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n")
-            number(0)
-            out.append(b"\x85")
-            text(b"b")
-            out.append(b"\x87R(")
-            number(1)
-            out.append(b"(")
-            for n in a.shape:
-                number(n)
-            out.append(b"tcnumpy\ndtype\n")
-            text(a.dtype.str[1:].encode())
-            number(0)
-            number(1)
-            out.append(b"\x87R(")
-            number(3)
-            text(b"<")
-            out.append(b"NNN" + 2 * (b"J" + struct.pack("<i", -1)))
-            number(0)
-            out.append(b"tb\x89")
-            text(a.tobytes())
-            out.append(b"tb")
-
-    put(obj)
-    out.append(b".")
-    return b"".join(out)
 
 
 @cache

@@ -352,3 +352,131 @@ def test_v73_links_out_of_the_file_are_refused(write_hdf5: Callable[[Callable[[A
 
     with pytest.raises(ReadError, match="a link to another place or file"):
         matlab.load(write_hdf5(fill))
+
+
+# --- parts ---
+
+
+def nested(rng: np.random.Generator) -> dict[str, Any]:
+    people = [{"EEG": {"stimuli": cell(rng.normal(size=(300 * n, 14)), np.zeros((0, 0)))}, "n": n} for n in (1, 2, 3)]
+    return {"Data": cell(*people), "rate": 128.0, "names": cell("AF3", "F7"), "text": "none", "empty": np.zeros((0, 0))}
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_parts_are_what_the_whole_holds_in_any_order(
+    tmp_path: Path, rng: np.random.Generator, compressed: bool
+) -> None:
+    path = save(tmp_path, {"before": rng.normal(size=(50, 50)), "s": nested(rng)}, compressed=compressed)
+    whole = matlab.load(path)["s"]
+    found = matlab.outline(path, "s", depth=2)
+    assert (found.kind, list(found.fields)) == ("struct", ["Data", "rate", "names", "text", "empty"])
+    assert (found.fields["Data"].kind, found.fields["Data"].shape) == ("cell", (1, 3))
+    assert (found.fields["text"].kind, found.fields["rate"].kind) == ("text", "numbers")
+    for number in (2, 0, 1, 0):
+        part = matlab.load_part(found.fields["Data"].cells[number])
+        expected = whole["Data"][0, number]
+        np.testing.assert_array_equal(part["EEG"]["stimuli"][0, 0], expected["EEG"]["stimuli"][0, 0])
+        assert part["n"].item() == number + 1
+    assert matlab.load_part(found.fields["rate"]).item() == 128
+    assert matlab.load_part(found.fields["text"]) == "none"
+    assert [matlab.load_part(part) for part in found.fields["names"].cells] == ["AF3", "F7"]
+    assert matlab.load_part(found.fields["empty"]).shape == (0, 0)
+    assert matlab.load_part(found)["rate"].item() == 128, "the whole is a part"
+
+
+def test_cells_are_counted_down_the_columns(tmp_path: Path) -> None:
+    path = save(tmp_path, {"c": cell(11.0, 12.0, 21.0, 22.0, shape=(2, 2))})
+    assert [matlab.load_part(part).item() for part in matlab.outline(path, "c").cells] == [11, 21, 12, 22]
+
+
+def test_a_part_takes_little_more_memory_than_itself(tmp_path: Path) -> None:
+    path = save(tmp_path, {"c": cell(*(np.full((100_000, 5), float(n)) for n in range(10)))})
+    tracemalloc.start()
+    try:
+        parts = matlab.outline(path, "c").cells
+        _, listing = tracemalloc.get_traced_memory()
+        assert matlab.load_part(parts[7])[0, 0] == 7
+        _, reading = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert listing < 4_000_000
+    assert reading < 4 * 4_000_000 < 40_000_000
+
+
+def test_a_large_part_does_not_hinder_a_small_one(tmp_path: Path) -> None:
+    path = save(tmp_path, {"c": cell(np.zeros((1000, 1000)), np.ones((2, 2)))})
+    large, small = matlab.outline(path, "c").cells
+    assert matlab.load_part(small, limit=100).sum() == 4
+    with pytest.raises(ReadError, match="more numbers than fit the limit"):
+        matlab.load_part(large, limit=100)
+
+
+def test_what_an_outline_refuses(tmp_path: Path, rng: np.random.Generator) -> None:
+    path = save(tmp_path, {"c": cell(*([1.0] * 300))})
+    with pytest.raises(ReadError, match="300 cells or fields; expected at most 256 parts"):
+        matlab.outline(path, "c")
+    with pytest.raises(ReadError, match=r"no variable 'C' among 1"):
+        matlab.outline(path, "C")
+    with pytest.raises(ReadError, match=r"v7\.3.*Save the variable 'c' again with -v7"):
+        matlab.outline(put(tmp_path, HDF5 + bytes(100)), "c")
+    path = save(tmp_path, {"c": cell(rng.normal(size=(5, 5)), 2.0)})
+    part = matlab.outline(path, "c").cells[1]
+    save(tmp_path, {"c": cell(rng.normal(size=(50, 50)), 2.0)})
+    with pytest.raises(ReadError, match="another file than before"):
+        matlab.load_part(part)
+    assert matlab.load_part(matlab.outline(path, "c").cells[1]).item() == 2
+    path.unlink()
+    with pytest.raises(ReadError, match="No such file"):
+        matlab.load_part(part)
+
+
+def test_a_part_with_a_name_of_its_own_is_refused(tmp_path: Path) -> None:
+    inner = matrix(6, (1, 1), element(9, bytes(8)), name=b"odd")
+    path = put(tmp_path, HEAD + matrix(1, (1, 1), inner, name=b"c"))
+    with pytest.raises(ReadError, match="calls itself 'odd'"):
+        matlab.load_part(matlab.outline(path, "c").cells[0])
+
+
+def parts_or_refuse(path: Path) -> None:
+    with contextlib.suppress(ReadError):
+        waiting = [matlab.outline(path, "s", depth=3)]
+        while waiting:
+            part = waiting.pop()
+            waiting += [*part.fields.values(), *part.cells]
+            with contextlib.suppress(ReadError):
+                matlab.load_part(part)
+
+
+@ANY_FILE
+@given(
+    compressed=st.booleans(),
+    cut=st.floats(0.3, 1),
+    flips=st.lists(st.tuples(st.floats(0, 0.999), st.integers(1, 255)), max_size=3),
+)
+def test_parts_of_damaged_files(tmp_path: Path, compressed: bool, cut: float, flips: list[tuple[float, int]]) -> None:
+    people = cell({"EEG": cell(np.arange(28.0).reshape(2, 14)), "n": "x"}, {"EEG": cell(), "n": 2.0})
+    content = bytearray(save(tmp_path, {"s": {"Data": people, "rate": 3.0}}, compressed=compressed).read_bytes())
+    for place, change in flips:
+        content[int(place * len(content))] ^= change
+    parts_or_refuse(put(tmp_path, bytes(content[: int(cut * len(content))])))
+
+
+def test_samples_beyond_float32_are_missing() -> None:
+    values = np.array([[1.0, 1e300], [np.inf, -2.0]])
+    data = matlab.samples(values, 2.0)
+    assert (data.dtype, data.flags.c_contiguous) == (np.float32, True)
+    np.testing.assert_array_equal(data, [[2, np.nan], [np.nan, -4]])
+    assert values[0, 0] == 1, "what was read stays as it is"
+
+
+def test_tables(tmp_path: Path) -> None:
+    assert matlab.table(np.ones((3, 2)), tmp_path, "x", columns=2).shape == (3, 2)
+    for value, message in (
+        (np.ones((2, 3)), "x: found 2 x 3 numbers; expected real numbers, at least 1 x 2"),
+        (np.ones((0, 2)), r"nothing \(0 x 2\)"),
+        (np.ones((2, 2), dtype=complex), "array of complex"),
+        ("text", "found a str"),
+        (np.ones((1, 2, 2)), "1 x 2 x 2"),
+    ):
+        with pytest.raises(ReadError, match=message.replace("x: ", "")):
+            matlab.table(value, tmp_path, "x", columns=2)

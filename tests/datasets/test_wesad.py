@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pickle
-import struct
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from corpora.binary import py2_pickle
 
 from limbeck.datasets import info, load, pickles
 from limbeck.datasets import wesad as module
@@ -27,54 +27,6 @@ ORDER = "# ORDER;Base;TSST;Medi 1;Fun;Medi 2;sRead;fRead;;"
 START = "# START;7.08;39.55;70.19;81.25;93.38;54.42;89.51;;"
 END = "# END;26.32;50.3;77.10;87.47;100.15;56.07;91.15;;"
 DIM = ((8, 2), (3, 7), (7, 1), (9, 4), (6, 3))
-
-
-def py2_pickle(value: object) -> bytes:
-    """Pickle as Python 2 did: text as bytes, arrays from byte strings."""
-    out = [b"\x80\x02"]
-
-    def text(raw: bytes) -> None:
-        head = b"U" + struct.pack("<B", len(raw)) if len(raw) < 256 else b"T" + struct.pack("<i", len(raw))
-        out.append(head + raw)
-
-    def number(n: int) -> None:
-        out.append(b"K" + struct.pack("<B", n) if 0 <= n < 256 else b"J" + struct.pack("<i", n))
-
-    def put(item: object) -> None:
-        if isinstance(item, dict):
-            out.append(b"}(")
-            for key, inner in item.items():
-                put(key)
-                put(inner)
-            out.append(b"u")
-        elif isinstance(item, str):
-            text(item.encode("latin1"))
-        else:
-            array = np.ascontiguousarray(item)
-            out.append(b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\n")
-            number(0)
-            out.append(b"\x85")
-            text(b"b")
-            out.append(b"\x87R(")
-            number(1)
-            out.append(b"(")
-            for n in array.shape:
-                number(n)
-            out.append(b"tcnumpy\ndtype\n")
-            text(array.dtype.str[1:].encode())
-            number(0)
-            number(1)
-            out.append(b"\x87R(")
-            number(3)
-            text(b"<")
-            out.append(b"NNN" + 2 * (b"J" + struct.pack("<i", -1)))
-            number(0)
-            out.append(b"tb\x89")
-            text(array.tobytes())
-            out.append(b"tb")
-
-    put(value)
-    return b"".join([*out, b"."])
 
 
 def content(subject: int = 2, schedule: Sequence[tuple[int, float]] = SCHEDULE) -> dict[str, Any]:

@@ -219,13 +219,20 @@ def test_taught_and_alone_must_be_the_same_student(tiny: Definition, mistakes: M
     assert "stands there already" in matching(mistakes(twice), "compare.1")
 
 
-@pytest.mark.parametrize("key", ["report.metric", "study", "target", "question"])
+@pytest.mark.parametrize("key", ["report.metric", "study", "question"])
 def test_what_holds_for_the_whole_study_cannot_be_swept(tiny: Definition, mistakes: Mistakes, key: str) -> None:
     assert "the same in all variants" in matching(mistakes(tiny(sweep={key: ["accuracy", "kappa"]})), f"sweep.{key}")
 
 
 def test_a_yes_is_not_one_labelled_subject(tiny: Definition, mistakes: Mistakes) -> None:
     assert "found True" in matching(mistakes(tiny(protocol={"labelled": True})), "protocol.labelled")
+
+
+def test_what_only_begins_like_a_number_is_a_word(tmp_path: Path, tiny: Definition) -> None:
+    file = tmp_path / "words.yaml"
+    file.write_text(as_yaml(tiny(question="64e284cabd")) + "# 1e5\n", encoding="utf-8")
+    assert load_study(file).definition["question"] == "64e284cabd"
+    assert load_study(file, ["training.learning_rate=1e-3"]).variants[""].training.learning_rate == 1e-3
 
 
 def test_a_trace_has_no_temperature(tiny: Definition, mistakes: Mistakes) -> None:

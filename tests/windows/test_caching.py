@@ -116,7 +116,7 @@ def test_another_source_of_the_reading_module_cuts_anew(two_subjects, tmp_path, 
 
 
 @pytest.mark.parametrize(
-    "module", ["limbeck.recording", "limbeck.targets", "limbeck.windows.cutting", "limbeck.signals.filtering"]
+    "module", ["limbeck.recording", "limbeck.targets.target", "limbeck.windows.cutting", "limbeck.signals.filtering"]
 )
 def test_another_source_of_the_modules_that_cut_is_another_key(module, two_subjects, tmp_path, monkeypatch):
     first = made(two_subjects, tmp_path)

@@ -384,7 +384,7 @@ class TestTargets:
         )
         windows = cut(corpus, signals={"eda": []}, target=Target("v", ratings="v", threshold=5), length=20, hop=20)
         assert list(decode(windows.subject)) == ["3", "8"]
-        assert "0: There is no rating 'v'" in left_out(windows)
+        assert "0: 1 of 1 windows have no value of v (no v)" in left_out(windows)
 
     def test_windows_without_a_sample_of_the_trace_are_dropped_and_counted(self, ramp, make_corpus):
         trace = Trace(np.arange(50.0), np.ones(50))

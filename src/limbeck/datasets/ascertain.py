@@ -23,7 +23,8 @@ import datetime
 import logging
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -31,11 +32,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from limbeck.datasets import DatasetInfo, dataset, locate, matlab
+from limbeck.datasets import Check, DatasetInfo, dataset, locate, matlab
 from limbeck.datasets.edf import to_unit
 from limbeck.datasets.files import chosen, find_folder, is_inside, sources_inside, visible
 from limbeck.datasets.numbers import shown as quoted
 from limbeck.datasets.tables import read_rows
+from limbeck.datasets.validating import outcome
 from limbeck.errors import DataError, ReadError, did_you_mean
 from limbeck.recording import UNITS, Corpus, Event, LeftOut, Recording, Signal, Source
 
@@ -79,6 +81,7 @@ WORST_QUALITY = {"ecg": 4.0, "eda": 4.0, "eeg": 3.0}
 _MODULES = tuple(f"limbeck.datasets.{name}" for name in ("ascertain", "matlab", "edf", "files"))
 _PREFIXES = {"ecg": "ECG", "eda": "GSR", "eeg": "EEG"}  # EMO, from video, has no documented layout
 _SUBJECT = re.compile(r"Movie_P0*(\d{1,3})", re.IGNORECASE)
+_SUBJECTS, _CLIPS = 58, 36
 _DEPTH = 2  # folders between the root and what is looked for: ASCERTAIN/ASCERTAIN_Raw/ECGData
 
 _ECG_MANY = 6  # columns of the usual ECG file; those of the first subjects have fewer
@@ -564,7 +567,10 @@ def _converted(rows: np.ndarray, modality: str, unit: str) -> np.ndarray:
     values = to_unit(rows, modality, unit)
     if values is None:  # refused with the options
         raise DataError(f"The unit '{unit}' of {_PREFIXES[modality]} does not become {UNITS[modality]}.")
-    return np.ascontiguousarray(values, dtype=np.float32)
+    with np.errstate(over="ignore"):  # what float32 cannot hold is no sample
+        converted = np.ascontiguousarray(values, dtype=np.float32)
+    converted[np.isinf(converted)] = np.nan
+    return converted
 
 
 def _stamped_rate(stamps: np.ndarray, file: Path) -> tuple[float, list[LeftOut]]:
@@ -708,6 +714,61 @@ class _Listing:
         return sources, [*notes, *outside]
 
 
+# ---------------------------------------------------------------------------------------------------------------------
+# Checks
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def _checks(root: Path, corpus: Corpus) -> Iterator[Check]:
+    """Check the order of clips, above all, and the tables."""
+    labels = read_labels(root)
+    what = f"self-reports are of {_SUBJECTS} subjects and {_CLIPS} clips"
+    if labels.ratings is None:
+        yield Check(what, None, "there is no readable Dt_SelfReports.mat")
+    else:
+        shape = labels.ratings.shape
+        yield Check(what, shape == (len(RATINGS), _SUBJECTS, _CLIPS), f"the shape {shape}")
+    what = f"PermutationList has every clip once for each of {_SUBJECTS} subjects"
+    if labels.permutation is None:
+        yield Check(what, None, "there is no readable Dt_Order_Movie.mat")
+    else:
+        known = int(labels.permutation.all(axis=1).sum())
+        yield Check(what, known == len(labels.permutation) == _SUBJECTS, f"{known} of {len(labels.permutation)} rows")
+    counts = Counter(source.subject for source in corpus.sources)
+    uneven = [f"{subject} has {count}" for subject, count in counts.items() if count != _CLIPS]
+    yield outcome(f"every subject has {_CLIPS} clips", uneven, len(counts), of="subjects")
+    yield _check_contrast(corpus)
+    found = check_order(root)
+    told = f"{found.files_by_clip} subjects' files count clips by their clocks, {found.files_by_place} count places"
+    what = "ratings and clocks of the files leave a clip_order that fits both"
+    if not found.suggests:
+        yield Check(what, False, f"{told}: these contradict each other")
+    elif len(found.suggests) == len(CLIP_ORDERS):
+        yield Check(what, None, "neither says anything about the order")
+    else:
+        yield Check(what, True, f"{' or '.join(found.suggests)}; {told}")
+    why = "the layout of Data_Quality_Evaluation.xlsx is not documented; bring it in with the option quality"
+    yield Check("the quality of the recordings was looked at", None, why)
+
+
+def _check_contrast(corpus: Corpus) -> Check:
+    """Ask whether clips of the first half, chosen to be pleasant, were rated so under the order that was chosen."""
+    what = "clips 1 to 18 are rated more pleasant than clips 19 to 36 in the chosen clip_order"
+    subjects = list(corpus.subjects)
+    valence = np.full((len(subjects), _CLIPS), np.nan)
+    for source in corpus.sources:
+        clip = int(source.trial.removeprefix("clip"))
+        if "valence" in source.options["ratings"] and clip <= _CLIPS:
+            valence[subjects.index(source.subject), clip - 1] = source.options["ratings"]["valence"]
+    mean, error = _contrast(valence)
+    if not math.isfinite(mean):
+        return Check(what, None, "ratings of valence of two subjects at least are needed")
+    found = f"by {mean:.2f}, standard error {error:.2f}"
+    if mean > _CLEAR * error:
+        return Check(what, True, found)
+    return Check(what, False, f"{found}: try another clip_order, and see limbeck.datasets.ascertain.check_order")
+
+
 @dataset(
     "ascertain",
     info=DatasetInfo(
@@ -719,7 +780,18 @@ class _Listing:
         url="https://ascertain-dataset.github.io",
         access="gated",
         checked="format-faithful files only; never tried on the real corpus",
+        obtain="Sign the agreement of the MHUG group, University of Trento; take ASCERTAIN_Raw.zip "
+        "and ASCERTAIN_Features.zip.",
+        uncertain=(
+            "which clip a rating belongs to: option clip_order, and check_order",
+            "the rate of GSR: option gsr_rate, else from time stamps",
+            "the columns of the ECG leads: option ecg_columns",
+            "the meaning of the eight rows of EEG, and their unit: option eeg_unit",
+            "the layout of the table of quality: option quality",
+            "the facial motion of EMOData, which is not read",
+        ),
     ),
+    checks=_checks,
 )
 def ascertain(
     root: Path | None,

@@ -17,7 +17,7 @@ import io
 import logging
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,9 +25,10 @@ from typing import Any
 
 import numpy as np
 
-from limbeck.datasets import DatasetInfo, dataset, locate
+from limbeck.datasets import Check, DatasetInfo, dataset, locate
 from limbeck.datasets.files import chosen, find_folder, inside, is_inside, read_bytes, sources_inside, visible
 from limbeck.datasets.numbers import HUGE_EXPONENT, plain_text, refuse_cut_number, shown
+from limbeck.datasets.validating import outcome
 from limbeck.errors import DataError, ReadError, did_you_mean
 from limbeck.recording import UNITS, Corpus, Event, LeftOut, Recording, Signal, Source, Trace
 
@@ -349,7 +350,9 @@ def _read_signals(
         data = np.full((len(columns), length), np.nan, dtype=np.float32)
         scale = 1.0 if modality == "eda" else _VOLTAGE[reading.voltage_unit]
         for row, column in enumerate(columns):
-            data[row, places] = table[column] * scale
+            with np.errstate(over="ignore"):
+                data[row, places] = table[column] * scale
+        data[np.isinf(data)] = np.nan  # what float32 cannot hold is no sample
         empty = int(np.isnan(data[:, places]).sum())
         if empty:
             notes.append(LeftOut(f"{file}, {modality}", f"{empty} cells without a number; they are NaN"))
@@ -703,6 +706,67 @@ def _in_cohort(found: Iterable[str], cohort: str, home: Path) -> tuple[list[str]
     ]
 
 
+# ---------------------------------------------------------------------------------------------------------------------
+# Checks
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def _checks(root: Path, corpus: Corpus) -> Iterator[Check]:
+    """Check subjects, classes and windows of what was listed."""
+    part = corpus.sources[0].session if corpus.sources else "A"
+    if part == "B":
+        yield Check("subjects are those of a published list", None, "there is a list of part A (and C) only")
+    else:
+        strangers = sorted(set(corpus.subjects) - set(PART_A_87))
+        counts = ", ".join(f"{len(set(corpus.subjects) & set(own))} of the {key}" for key, own in COHORTS.items())
+        check = outcome("subjects are among the 87 of part A", strangers, len(corpus.subjects), of="subjects")
+        yield Check(check.what, check.passed, f"{check.found}; {counts}")
+    if part == "C" or not corpus.sources:
+        return
+    found: dict[str, set[str]] = {}
+    for source in corpus.sources:
+        found.setdefault(source.subject, set()).add(source.trial)
+    uneven = []
+    for subject, trials in found.items():
+        counted = Counter(trial.partition("-")[0] for trial in trials)
+        uneven += [f"{subject} has {counted[name]} of {name}" for name in CLASSES if counted[name] != _PER_CLASS]
+    yield outcome(f"every subject has {_PER_CLASS} windows of each class", uneven, len(found), of="subjects")
+    home = _part_folder(root, part)
+    classes, left_out = ({}, []) if home is None else _samples_beside(home, root)
+    if left_out and "no such file" not in left_out[0].why:
+        yield Check("samples.csv can be read", False, left_out[0].why)
+    stated: dict[str, dict[str, str]] = {}
+    for (subject, trial), name in classes.items():
+        stated.setdefault(subject, {})[trial] = name
+    missing = "there is no samples.csv"
+    other = [
+        f"{subject}: {len(trials ^ set(stated.get(subject, ())))} windows"
+        for subject, trials in found.items()
+        if trials != set(stated.get(subject, ()))
+    ]
+    yield outcome(
+        "the windows are those of samples.csv", other, len(found) * bool(classes), of="subjects", missing=missing
+    )
+    wrong = [f"{s}-{t}: {name}" for s, own in stated.items() for t, name in own.items() if not t.startswith(name)]
+    yield outcome(
+        "classes of samples.csv are those of the files' names", wrong, len(classes), of="rows", missing=missing
+    )
+    odd = [
+        f"{source.files[0].name} has {rows}"
+        for source in corpus.sources
+        if (rows := _rows_in(source.files[0])) != WINDOW
+    ]
+    yield outcome(f"every window has {WINDOW} rows", odd, len(corpus.sources), of="windows")
+
+
+def _rows_in(file: Path) -> int:
+    """Return the rows below a table's header; 0 where it cannot be read, which is told elsewhere."""
+    try:
+        return max(len(read_bytes(file).strip().splitlines()) - 1, 0)
+    except ReadError:
+        return 0
+
+
 @dataset(
     "biovid",
     info=DatasetInfo(
@@ -714,7 +778,16 @@ def _in_cohort(found: Iterable[str], cohort: str, home: Path) -> tuple[list[str]
         url="https://www.nit.ovgu.de/BioVid.html",
         access="gated",
         checked="format-faithful files only; never tried on the real corpus",
+        obtain="Sign the agreement of the University of Magdeburg; take biosignals_filtered.zip (or "
+        "biosignals_raw.zip) and starting_point.zip of part A.",
+        uncertain=(
+            "the unit of ECG and EMG: option voltage_unit",
+            "whether corrugator and zygomaticus of part A hold anything: option facial_emg",
+            "what label 0 of part C means: option idle",
+            "the layout of part E, which is not read",
+        ),
     ),
+    checks=_checks,
 )
 def biovid(
     root: Path | None,

@@ -12,7 +12,7 @@ dropped, and the rest is interpolated to an even grid; within gaps of more than 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,10 +20,11 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from limbeck.datasets import DatasetInfo, dataset, locate
+from limbeck.datasets import Check, DatasetInfo, dataset, locate
 from limbeck.datasets.files import chosen, find_folder, inside, read_bytes, sources_inside, visible
 from limbeck.datasets.numbers import HUGE_EXPONENT, plain_text, read_table, shown
 from limbeck.datasets.tables import read_rows
+from limbeck.datasets.validating import outcome
 from limbeck.errors import DataError, ReadError, did_you_mean
 from limbeck.recording import UNITS, Corpus, Event, LeftOut, Recording, Signal, Source
 
@@ -40,6 +41,7 @@ _MODULES = (*(f"limbeck.datasets.{name}" for name in ("cogwear", "files", "numbe
 _STUDIES = {"pilot": ("",), "survey_gamification": ("pre", "post")}
 _WATCH_FILE = "samsung_bvp.csv"
 _WATCH_RATE = 25.0
+_SUBJECTS = {str(number) for number in range(25)} - {"19"}
 _LONGEST_GAP = 1.5  # seconds between two rows of the watch that are bridged
 _LONGEST = 4 * 3600.0  # seconds; the longest condition lasts seven minutes
 _RATE_TOLERANCE = 0.05
@@ -276,6 +278,55 @@ def _wristband(
     return signals, notes
 
 
+# ---------------------------------------------------------------------------------------------------------------------
+# Checks
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def _checks(root: Path, corpus: Corpus) -> Iterator[Check]:
+    """Check conditions, their order in time, and the table of the Stroop task."""
+    sessions: dict[tuple[str, str], dict[str, Source]] = {}
+    for source in corpus.sources:
+        sessions.setdefault((source.subject, source.session), {})[source.trial] = source
+    lacking = [
+        f"{'/'.join(filter(None, key))} has {', '.join(own)}"
+        for key, own in sessions.items()
+        if set(own) != set(CONDITIONS if key[1] else CONDITIONS[:2])
+    ]
+    what = "every session has its load, its baseline and, but for the pilot, its survey"
+    yield outcome(what, lacking, len(sessions), of="sessions")
+    strangers = sorted(set(corpus.subjects) - _SUBJECTS)
+    yield outcome("subjects are 0 to 24 without 19", strangers, len(corpus.subjects), of="subjects")
+    earlier, compared = [], 0
+    for key, own in sessions.items():
+        starts = [_first_time(own[name]) for name in CONDITIONS if name in own]
+        known = [start for start in starts if start is not None]
+        compared += len(known) > 1
+        if known != sorted(known):
+            earlier.append("/".join(filter(None, key)))
+    yield outcome("the load was recorded before the baseline", earlier, compared, of="sessions")
+    tables, bad = 0, []
+    for own in sessions.values():
+        for source in own.values():
+            file = next((file for file in source.files if file.name == "stroop_responses.csv"), None)
+            if file is not None and source.trial == CONDITIONS[0]:
+                tables += 1
+                bad += [f"{note.what}: {note.why}" for note in _stroop(file, root)[1]]
+    what = "answers of the Stroop task have a status of 1 to 3 and a time"
+    yield outcome(what, bad, tables, of="tables", missing="there is no stroop_responses.csv")
+
+
+def _first_time(source: Source) -> float | None:
+    """Return the unix time of the first row of a recording's first file, None where it has none."""
+    for file in source.files:
+        try:
+            row = read_bytes(file).split(b"\n", 2)[1].split(b",")
+            return float(row[1])
+        except (ReadError, IndexError, ValueError):
+            continue
+    return None
+
+
 @dataset(
     "cogwear",
     info=DatasetInfo(
@@ -287,7 +338,9 @@ def _wristband(
         url="https://physionet.org/content/cogwear/1.0.0/",
         access="open",
         checked="the real files of subjects 0 to 6 and 11 to 17, without EEG",
+        obtain="Download cogwear 1.0.0 from PhysioNet; the folders pilot and survey_gamification are read.",
     ),
+    checks=_checks,
 )
 def cogwear(
     root: Path | None,

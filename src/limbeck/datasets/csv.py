@@ -7,10 +7,13 @@
       labels.csv                      subject,trial[,session][,order][,start,end],<one column per label>
       signals/<subject>/<trial>.csv   [time,]<one column per channel>
       labels/<subject>/<trial>.csv    time,<one column per annotation that runs with time>
+      clocks.csv                      subject[,trial],modality,offset,drift
 
 Every file has a header. Separators are commas, semicolons or tabs; with the latter two, decimal commas are read as
 well. Missing values are empty, ``NaN``, ``NA`` or ``n/a``. Times are in seconds and on one clock for all files of a
-recording: that of its ``time`` column, or from its first sample where it has none.
+recording: that of its ``time`` column, or from its first sample where it has none. Sensors that had another clock are
+put onto it by ``clocks.csv``: what the file has at ``t`` seconds from the recording's start was, on the recording's
+clock, at ``offset + t * (1 + drift * 1e-6)``, `offset` in seconds and `drift` in parts per million.
 """
 
 from __future__ import annotations
@@ -29,20 +32,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from limbeck.datasets import DatasetInfo, dataset, locate
+from limbeck.datasets.clocks import LARGEST_DRIFT, align
 from limbeck.datasets.edf import to_unit
 from limbeck.datasets.files import chosen, find_folder, inside, is_inside, read_bytes, sources_inside, visible
 from limbeck.datasets.numbers import shown
 from limbeck.errors import DataError, ReadError, did_you_mean
-from limbeck.recording import MODALITIES, UNITS, Corpus, Event, LeftOut, Recording, Signal, Source, Trace
+from limbeck.recording import MODALITIES, UNITS, Clock, Corpus, Event, LeftOut, Recording, Signal, Source, Trace
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Channel", "Row", "csv_folder", "looks_like", "read_channels", "read_labels"]
+__all__ = ["Channel", "Row", "csv_folder", "looks_like", "read_channels", "read_clocks", "read_labels"]
 
 logger = logging.getLogger(__name__)
 
-_MODULES = tuple(f"limbeck.datasets.{name}" for name in ("csv", "edf", "files", "numbers"))
+_MODULES = tuple(f"limbeck.datasets.{name}" for name in ("csv", "clocks", "edf", "files", "numbers"))
 
 _LARGEST = 2**28
 """Bytes of one recording's text: half an hour of 64 channels at 256 Hz. Reading takes five times as much memory."""
@@ -369,6 +373,79 @@ def _natural(name: str) -> list[tuple[int, int, str]]:
     return [(1, int(part), "") if part.isdecimal() else (0, 0, part) for part in parts]
 
 
+# ---- clocks ------------------------------------------------------------------------------------------------------
+
+_LARGEST_OFFSET = 86_400.0  # seconds: beyond a day it is a date, not an offset
+
+
+def read_clocks(file: Path) -> dict[tuple[str, str], dict[str, Clock]]:
+    """Read the table of clocks.
+
+    Parameters
+    ----------
+    file : Path
+        ``clocks.csv`` with the columns subject and modality, one of offset (s) and drift (parts per million) or both,
+        and optionally trial; where that is empty, the row holds for all trials of the subject without their own.
+
+    Returns
+    -------
+    dict
+        By subject and trial (``""`` for all of them), the clock of each modality.
+
+    Raises
+    ------
+    ReadError
+        It is not that table; a modality is unknown, a number is none or no clock's, a clock stands twice.
+    """
+    names, rows = _rows(file, ("subject", "modality"), "subject,trial,modality,offset,drift")
+    if not {"offset", "drift"} & set(names):
+        found = f"the columns {shown(', '.join(names))}"
+        raise ReadError(file, where="row 1", found=found, expected="offset, drift or both among them")
+    clocks: dict[tuple[str, str], dict[str, Clock]] = {}
+    for number, row in rows:
+        modality = row["modality"].lower()
+        numbers = {name: _time(file, number, name, row.get(name, "")) or 0.0 for name in ("offset", "drift")}
+        wrong = ""
+        if not row["subject"]:
+            wrong, expected = "no subject", "one"
+        elif modality not in MODALITIES:
+            wrong, expected = f"the modality {shown(row['modality'])}", f"one of {', '.join(MODALITIES)}"
+        elif abs(numbers["offset"]) > _LARGEST_OFFSET:
+            wrong, expected = f"an offset of {numbers['offset']:g} s", "seconds from the recording's start"
+        elif abs(numbers["drift"]) > LARGEST_DRIFT:
+            wrong = f"a drift of {numbers['drift']:g}"
+            expected = f"parts per million, at most {LARGEST_DRIFT:.0f} of them"
+        elif modality in clocks.get((row["subject"], row.get("trial", "")), {}):
+            wrong, expected = f"a second clock of {modality}", "one for each subject, trial and modality"
+        if wrong:
+            raise ReadError(file, where=f"row {number}", found=wrong, expected=expected)
+        clock = Clock(numbers["offset"], numbers["drift"], source=file.name)
+        clocks.setdefault((row["subject"], row.get("trial", "")), {})[modality] = clock
+    return clocks
+
+
+def _clocks_of(key: _Key, clocks: Mapping[tuple[str, str], Mapping[str, Clock]]) -> dict[str, Clock]:
+    """Return the clocks of one recording: those of its subject, with its own before them."""
+    return {**clocks.get((key[0], ""), {}), **clocks.get(key, {})}
+
+
+def _idle_clocks(
+    file: Path,
+    clocks: Mapping[tuple[str, str], Mapping[str, Clock]],
+    keys: Collection[_Key],
+    channels: Sequence[Channel],
+) -> Iterator[LeftOut]:
+    """Yield the clocks that no recording has a use for."""
+    subjects, modalities = {subject for subject, _ in keys}, {channel.modality for channel in channels}
+    for (subject, trial), of_recording in clocks.items():
+        if (subject not in subjects) if not trial else ((subject, trial) not in keys):
+            what = f"{file}: {subject}, {trial}" if trial else f"{file}: {subject}"
+            yield LeftOut(what, "there is no such recording; its clocks are not used")
+            continue
+        for modality in sorted(set(of_recording) - modalities):
+            yield LeftOut(f"{file}: {modality}", "channels.csv has no channel of this modality; its clock is not used")
+
+
 # ---- the corpus --------------------------------------------------------------------------------------------------
 
 
@@ -392,6 +469,7 @@ def looks_like(path: Path) -> bool:
         url="",
         access="own",
         checked="format-faithful files only: the format is Limbeck's own",
+        obtain="Your own, written as `limbeck datasets describe csv` says.",
     ),
 )
 def csv_folder(
@@ -409,7 +487,8 @@ def csv_folder(
     time column a slower channel's column simply ends earlier. Label columns of words become events of these names, over
     the recording or from ``start`` to ``end``; columns of numbers become ratings. ``labels/<subject>/<trial>.csv``
     becomes traces. The optional columns ``session`` and ``order`` of labels.csv say how recordings follow each other;
-    without ``order``, that is taken to be the order of their names (``t2`` before ``t10``).
+    without ``order``, that is taken to be the order of their names (``t2`` before ``t10``). An optional ``clocks.csv``
+    (subject, modality, offset, drift; trial) puts sensors that had a clock of their own onto the recording's time.
 
     Parameters
     ----------
@@ -457,8 +536,15 @@ def csv_folder(
     names = chosen(sorted({subject for subject, _ in files}, key=_natural), subjects, str)
     files = {key: file for key, file in files.items() if key[0] in names}
     left_out += _mismatches(table, files, known if subjects is None else [key for key in known if key[0] in names])
+    told = home / "clocks.csv"
+    clocks = read_clocks(inside(told, root)) if told.exists() else {}
+    wanted = {key: of for key, of in clocks.items() if subjects is None or key[0] in names}
+    left_out += _idle_clocks(told, wanted, files, channels)
     placed = _in_order(list(files), known, has_order)
-    found = [(files[key], partial(_source, home, root, files[key], key, channels, said)) for key, said in placed]
+    found = [
+        (files[key], partial(_source, home, root, files[key], key, channels, said, _clocks_of(key, clocks)))
+        for key, said in placed
+    ]
     sources, outside = sources_inside(root, found)
     return Corpus("csv", sources, [*left_out, *outside])
 
@@ -520,16 +606,28 @@ def _in_order(keys: Sequence[_Key], known: Mapping[_Key, _Labels], has_order: bo
     return placed
 
 
-def _source(home: Path, root: Path, file: Path, key: _Key, channels: tuple[Channel, ...], labels: _Labels) -> Source:
+def _source(
+    home: Path,
+    root: Path,
+    file: Path,
+    key: _Key,
+    channels: tuple[Channel, ...],
+    labels: _Labels,
+    clocks: Mapping[str, Clock],
+) -> Source:
     traces = home / "labels" / key[0] / file.name
     with_traces = traces.is_file()
     return Source(
         subject=key[0],
         session=labels.session,
         trial=key[1],
-        read=partial(_read, file, traces if with_traces else None, root, key, channels, labels),
+        read=partial(_read, file, traces if with_traces else None, root, key, channels, labels, clocks),
         files=(file, traces) if with_traces and is_inside(traces, root) else (file,),
-        options={"channels": [asdict(channel) for channel in channels], "labels": asdict(labels)},
+        options={
+            "channels": [asdict(channel) for channel in channels],
+            "labels": asdict(labels),
+            "clocks": {modality: asdict(clock) for modality, clock in sorted(clocks.items())},
+        },
         modules=_MODULES,
     )
 
@@ -688,8 +786,9 @@ def _read(
     key: _Key,
     channels: tuple[Channel, ...],
     labels: _Labels,
+    clocks: Mapping[str, Clock],
 ) -> Recording:
-    """Read one recording with its labels."""
+    """Read one recording with its labels, its sensors on one clock."""
     known = [channel.name for channel in channels]
     names, table = _read_numbers(inside(file, root), known)
     times = _clock(file, table)
@@ -716,17 +815,19 @@ def _read(
             found=f"the columns {shown(', '.join(names))}",
             expected="samples of at least one modality of channels.csv",
         )
-    end = max(signal.end for signal in signals.values())
+    moved = align(Recording(key[0], signals), {name: clock for name, clock in clocks.items() if name in signals})
+    end = max(signal.end for signal in moved.signals.values())
     return Recording(
         subject=key[0],
         session=labels.session,
         trial=key[1],
         order=labels.order,
-        signals=signals,
+        signals=moved.signals,
         ratings=dict(labels.ratings),
         events=tuple(_events(file, labels, origin, end, notes)),
         traces={} if traces is None else _traces(traces, root, origin, notes),
         notes=tuple(notes),
+        clocks=moved.clocks,
     )
 
 

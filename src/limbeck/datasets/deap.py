@@ -16,6 +16,7 @@ import logging
 import math
 import re
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -24,10 +25,11 @@ from typing import Any
 
 import numpy as np
 
-from limbeck.datasets import DatasetInfo, dataset, edf, locate
+from limbeck.datasets import Check, DatasetInfo, dataset, edf, locate
 from limbeck.datasets.files import chosen, is_inside, sources_inside, visible
 from limbeck.datasets.numbers import shown
 from limbeck.datasets.tables import read_rows
+from limbeck.datasets.validating import named, outcome
 from limbeck.errors import DataError, ReadError, did_you_mean
 from limbeck.recording import UNITS, Corpus, Event, LeftOut, Recording, Signal, Source
 
@@ -625,6 +627,93 @@ def _peripheral_channel(header: edf.Header, label: str, notes: list[LeftOut]) ->
 # ---------------------------------------------------------------------------------------------------------------------
 
 
+# ---------------------------------------------------------------------------------------------------------------------
+# Checks
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def _checks(root: Path, corpus: Corpus) -> Iterator[Check]:
+    """Check table, labels and orders of what was listed."""
+    release = str(corpus.sources[0].options["release"]) if corpus.sources else "auto"
+    release, home, _ = _chosen_release(root, release)
+    table = _table(root, home)
+    files = {int(source.subject[1:]): source.files[0] for source in corpus.sources}
+    counts = Counter(source.subject for source in corpus.sources)
+    uneven = [f"{subject} has {count}" for subject, count in counts.items() if count != _TRIALS]
+    yield outcome(f"every subject has {_TRIALS} trials", uneven, len(counts), of="subjects")
+    try:
+        trials, left_out = read_ratings(table) if table is not None else ({}, [])
+    except ReadError as error:
+        yield Check("participant_ratings.csv can be read", False, str(error))
+        trials, left_out = {}, []
+    missing = "there is no participant_ratings.csv"
+    wrong = [entry.why for entry in left_out if "participant" in entry.what]
+    what = f"Trial and Experiment_id of participant_ratings.csv are 1 to {_TRIALS}, each once, of every participant"
+    yield outcome(what, wrong, len(trials) + len(wrong), of="participants", missing=missing)
+    scale = [f"{entry.what}: {entry.why}" for entry in left_out if "participant" not in entry.what]
+    rows = _TRIALS * len(trials)
+    yield outcome("ratings are from 1 to 9, familiarity from 1 to 5", scale, rows, of="rows", missing=missing)
+    same = [f"participant {number}" for number, own in trials.items() if all(t.presented == v for v, t in own.items())]
+    what = "the videos were shown in an order of their own: Trial is not Experiment_id"
+    yield outcome(what, same, len(trials), of="participants", missing=missing)
+    if release == "original":
+        yield from _check_sites(files)
+    else:
+        yield from _check_labels(files, trials, missing)
+
+
+def _check_labels(
+    files: Mapping[int, Path], trials: Mapping[int, Mapping[int, RatedTrial]], missing: str
+) -> Iterator[Check]:
+    """Compare the labels in the preprocessed files with the table, row by row."""
+    looked, wrong, shuffled = 0, [], []
+    for number, file in files.items():
+        own = trials.get(number)
+        if own is None:
+            continue
+        try:
+            _, labels = _content(file)
+        except ReadError:
+            continue  # that it cannot be read is told already
+        by_video = _rows_apart(labels, {trial.video: trial for trial in own.values()})
+        by_place = _rows_apart(labels, {trial.presented: trial for trial in own.values()})
+        looked += _TRIALS
+        wrong += [f"{file.name}, row {row}" for row in by_video]
+        if by_video and not by_place:
+            shuffled.append(file.name)
+    what = "labels of the files equal participant_ratings.csv, row k being Experiment_id k"
+    check = outcome(what, wrong, looked, of="trials", missing=missing)
+    if shuffled:
+        advice = f"; rows of {named(shuffled)} follow Trial, the order of presentation"
+        check = dataclasses.replace(check, found=check.found + advice)
+    yield check
+    yield Check("channels are in the order of Geneva", None, "the preprocessed files do not name their channels")
+
+
+def _rows_apart(labels: np.ndarray, rated: Mapping[int, RatedTrial]) -> list[int]:
+    """Return the rows (from 1) whose labels are not the ratings under their number; blank ratings are passed over."""
+    table = np.full((_TRIALS, len(_LABELS)), np.nan)
+    for row, trial in rated.items():
+        table[row - 1] = [trial.ratings.get(name, math.nan) for name in _LABELS]
+    return (np.flatnonzero((np.abs(labels - table) > _TOLERANCE).any(axis=1)) + 1).tolist()
+
+
+def _check_sites(files: Mapping[int, Path]) -> Iterator[Check]:
+    """Compare the electrodes of the original files with the two orders of the two sites."""
+    wrong, looked = [], 0
+    for number, file in files.items():
+        try:
+            labels = [channel.label.strip().lower() for channel in edf.read_header(file).channels][: len(GENEVA)]
+        except ReadError:
+            continue  # that it cannot be read is told already
+        looked += 1
+        site, order = ("Twente", TWENTE) if number <= _IN_TWENTE else ("Geneva", GENEVA)
+        if labels != [name.lower() for name in order]:
+            wrong.append(f"{file.name} is not in the order of {site}")
+    what = f"electrodes are in the order of Twente up to s{_IN_TWENTE}, of Geneva from s{_IN_TWENTE + 1}"
+    yield outcome(what, wrong, looked, of="files")
+
+
 @dataset(
     "deap",
     info=DatasetInfo(
@@ -637,7 +726,17 @@ def _peripheral_channel(header: edf.Header, label: str, notes: list[LeftOut]) ->
         url="https://www.eecs.qmul.ac.uk/mmv/datasets/deap/",
         access="gated",
         checked="format-faithful files only; never tried on the real corpus",
+        obtain="Sign the EULA as a researcher with a permanent post and send it; take data_preprocessed_python.zip and "
+        "metadata_csv.zip (participant_ratings.csv).",
+        uncertain=(
+            "the unit of GSR in the files: option gsr",
+            "whether the skin temperature is in °C: option temperature",
+            "the unit of Start_time in the table of ratings, which is not read",
+            "names of channels behind the electrodes in the original files: taken by place where a name is not there, "
+            "and noted",
+        ),
     ),
+    checks=_checks,
 )
 def deap(
     root: Path | None,

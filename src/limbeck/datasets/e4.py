@@ -788,6 +788,8 @@ def _read_labels(
         url="",
         access="own",
         checked="the format as Empatica describes it; 25 real sessions of Stress-Predict",
+        obtain="Your own: unzip nothing, Empatica's archives are read as they are downloaded.",
+        uncertain=("how archives are named: any name is read, and becomes that of the subject",),
     ),
 )
 def e4(

@@ -723,7 +723,10 @@ def _signal(
             continue
         if not channel.unit and UNITS[modality] != "a.u.":
             notes.append(LeftOut(f"{what}: unit", f"none is given; taken to be {UNITS[modality]}"))
-        rows[_unused(name, rows)] = values.astype(np.float32)
+        with np.errstate(over="ignore"):
+            samples = values.astype(np.float32)
+        samples[np.isinf(samples)] = np.nan  # from ranges in the header that no device has
+        rows[_unused(name, rows)] = samples
     if not rows:
         return None, notes
     return Signal(np.stack(list(rows.values())), rate, tuple(rows), UNITS[modality]), notes
@@ -777,6 +780,8 @@ def _source(file: Path) -> Source:
         url="",
         access="own",
         checked="the formats' specifications; 44 real EDF+ files of EEGMAT",
+        obtain="Your own: any recorder or program that writes EDF, EDF+, BDF or BDF+.",
+        uncertain=("what a channel is, where its label does not say: it is left out, and named",),
     ),
 )
 def edf(root: Path | None, *, subjects: Sequence[str] | None = None) -> Corpus:

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from limbeck.datasets import DatasetInfo, dataset, locate
+from limbeck.datasets import Check, DatasetInfo, dataset, locate
 from limbeck.datasets.edf import read_header, read_recording
 from limbeck.datasets.files import chosen, find_folder, is_inside, sources_inside, visible
 from limbeck.datasets.numbers import shown
 from limbeck.datasets.tables import read_rows
+from limbeck.datasets.validating import outcome
 from limbeck.errors import ReadError
 from limbeck.recording import Corpus, Event, LeftOut, Recording, Source
 
@@ -31,6 +32,9 @@ SITES = (
 _MODULES = ("limbeck.datasets.eegmat", "limbeck.datasets.edf", "limbeck.datasets.files")
 _CHANNELS = {"eeg": SITES, "ecg": ("ECG",)}
 _TRIALS = ("rest", "task")
+_RATE = 500.0
+_LABELS = (*(f"EEG {site}" for site in SITES), "EEG A2-A1", "ECG ECG")
+_BELIEVABLE = {"rest": (60, 200), "task": (55, 70)}  # seconds; one subject's rest has 80 s, most have 182
 _RATINGS = {"age": "Age", "subtractions": "Number of subtractions", "quality": "Count quality"}
 
 
@@ -84,6 +88,43 @@ def _read_ratings(file: Path) -> tuple[dict[str, dict[str, float]], list[LeftOut
     return ratings, left_out
 
 
+# ---------------------------------------------------------------------------------------------------------------------
+# Checks
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def _checks(root: Path, corpus: Corpus) -> Iterator[Check]:
+    """Check pairs, headers and the table of subjects."""
+    trials: dict[str, set[str]] = {}
+    for source in corpus.sources:
+        trials.setdefault(source.subject, set()).add(source.trial)
+    single = [subject for subject, own in trials.items() if own != set(_TRIALS)]
+    yield outcome("every subject has a rest and a task", single, len(trials), of="subjects")
+    other_rate, other_channels, odd_length, read = [], [], [], 0
+    for source in corpus.sources:
+        file = source.files[0]
+        try:
+            header = read_header(file)
+        except ReadError:
+            continue  # that it cannot be read is told already
+        read += 1
+        rates = {channel.rate for channel in header.channels}
+        if rates != {_RATE}:
+            other_rate.append(f"{file.name} has {', '.join(f'{rate:g}' for rate in sorted(rates))} Hz")
+        if [channel.label for channel in header.channels] != list(_LABELS):
+            other_channels.append(file.name)
+        low, high = _BELIEVABLE[source.trial]
+        if not low <= header.seconds <= high:
+            odd_length.append(f"{file.name} lasts {header.seconds:g} s")
+    yield outcome(f"all channels are at {_RATE:g} Hz", other_rate, read, of="files")
+    yield outcome("the 21 channels are in the published order", other_channels, read, of="files")
+    yield outcome("a rest lasts 60 to 200 s, a task 55 to 70 s", odd_length, read, of="files")
+    blank = sorted({source.subject for source in corpus.sources if not source.options["ratings"]})
+    rated = len(trials) if len(blank) < len(trials) else 0
+    what = "subject-info.csv has every subject"
+    yield outcome(what, blank, rated, of="subjects", missing="there is no readable subject-info.csv")
+
+
 @dataset(
     "eegmat",
     info=DatasetInfo(
@@ -95,7 +136,9 @@ def _read_ratings(file: Path) -> tuple[dict[str, dict[str, float]], list[LeftOut
         url="https://physionet.org/content/eegmat/1.0.0/",
         access="open",
         checked="the real files of subjects 00 to 21",
+        obtain="`limbeck datasets fetch eegmat` downloads it from PhysioNet.",
     ),
+    checks=_checks,
 )
 def eegmat(root: Path | None, *, subjects: Sequence[str | int] | None = None) -> Corpus:
     """EEGMAT: 19-channel EEG (µV) and ECG (mV) at 500 Hz, with the event ``rest`` or ``task`` over each recording.

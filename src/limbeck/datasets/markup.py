@@ -12,7 +12,7 @@ from xml.parsers import expat
 from limbeck.datasets.files import read_bytes
 from limbeck.errors import ReadError
 
-__all__ = ["LARGEST_MARKUP", "parse"]
+__all__ = ["LARGEST_MARKUP", "parse", "parse_bytes"]
 
 LARGEST_MARKUP = 8 * 2**20
 """Bytes of XML that are parsed by default; a session's description has a few thousand."""
@@ -45,7 +45,11 @@ def parse(path: Path, *, limit: int = LARGEST_MARKUP) -> ElementTree.Element:
         The file cannot be read, is longer than `limit`, is not well-formed, nests deeper than 64 elements, or has a
         document type declaration.
     """
-    content = read_bytes(path, limit=limit)
+    return parse_bytes(read_bytes(path, limit=limit), path)
+
+
+def parse_bytes(content: bytes, path: Path) -> ElementTree.Element:
+    """Return the root of XML that stands within a file, by the rules of :func:`parse`; `path` is for messages."""
     return _Markup(path).parse(content)
 
 

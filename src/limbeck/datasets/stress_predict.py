@@ -10,16 +10,17 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from limbeck.datasets import DatasetInfo, dataset, locate
+from limbeck.datasets import Check, DatasetInfo, dataset, locate
 from limbeck.datasets.e4 import MODULES, Session, early_ends, load_session, session_files, trimmed
 from limbeck.datasets.files import chosen, find_folder, is_inside, read_bytes, sources_inside, visible
 from limbeck.datasets.numbers import HUGE_EXPONENT
+from limbeck.datasets.validating import outcome
 from limbeck.errors import ReadError
 from limbeck.recording import Corpus, Event, LeftOut, Recording, Source
 
@@ -32,6 +33,8 @@ _LABELS = Path("Processed_data") / "Improved_All_Combined_hr_rsp_binary.csv"
 _COLUMNS = ("Participant", "Time(sec)", "Label")
 _HALF_DAY = 43_200.0  # some tags are written on a 12-hour clock
 _SLACK = 60.0  # seconds by which a tag may lie outside the session and still belong to it
+_SUBJECTS = 35
+_DISAGREE = (6, 17, 18)  # subjects among the first 25 whose presses are known to be off
 _AGREEMENT = 2.0  # seconds between tags and labels; the corpus agrees within one
 
 # Shortest and longest task in seconds that is believed of button presses: wide around what the corpus holds (Stroop
@@ -252,6 +255,43 @@ def _read_subject(folder: Path, root: Path, subject: str, labels: Sequence[Inter
     return trimmed(session, folder, trim, end=shortest, subject=subject, events=schedule, notes=notes)
 
 
+# ---------------------------------------------------------------------------------------------------------------------
+# Checks
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def _checks(root: Path, corpus: Corpus) -> Iterator[Check]:
+    """Check the table of labels, the tasks and the button presses; every recording is read once more for its events."""
+    numbers = {subject: _number(subject) or 0 for subject in corpus.subjects}
+    strangers = [subject for subject, number in numbers.items() if not 1 <= number <= _SUBJECTS]
+    yield outcome(f"subjects are S01 to S{_SUBJECTS}", strangers, len(numbers), of="subjects")
+    unlabelled = [s.subject for s in corpus.sources if s.options["labels"] is None and numbers[s.subject] != 1]
+    labelled = any(source.options["labels"] is not None for source in corpus.sources)
+    what = "the table of labels has every subject but S01"
+    missing = "there is no readable Processed_data"
+    yield outcome(what, unlabelled, len(numbers) * labelled, of="subjects", missing=missing)
+    odd, apart, compared, read = [], [], 0, 0
+    for source in corpus.sources:
+        try:
+            recording = source.read()
+        except ReadError:
+            continue  # that it cannot be read is told already
+        read += 1
+        lengths = {event.name: event.end - event.start for event in recording.events}
+        odd += [
+            f"{source.subject}: {task} lasts {lengths.get(task, 0):.0f} s"
+            for task, (low, high) in _BELIEVABLE.items()
+            if not low <= lengths.get(task, 0) <= high
+        ]
+        compared += source.options["labels"] is not None
+        if numbers[source.subject] not in _DISAGREE:
+            apart += [f"{source.subject}: {n.why}" for n in recording.notes if n.what.endswith("button presses")]
+    yield outcome("tasks last as long as is believed of each", odd, read, of="subjects")
+    told = ", ".join(f"S{number:02d}" for number in _DISAGREE)
+    what = f"button presses agree with the labels within {_AGREEMENT:g} s (but for {told}, as published)"
+    yield outcome(what, apart, compared, of="subjects", missing=missing)
+
+
 @dataset(
     "stress-predict",
     info=DatasetInfo(
@@ -263,7 +303,9 @@ def _read_subject(folder: Path, root: Path, subject: str, labels: Sequence[Inter
         url="https://github.com/italha-d/Stress-Predict-Dataset",
         access="open",
         checked="the real files of subjects S01 to S25",
+        obtain="`limbeck datasets fetch stress-predict` downloads it from GitHub.",
     ),
+    checks=_checks,
 )
 def stress_predict(
     root: Path | None,

@@ -18,9 +18,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from limbeck.datasets import DatasetInfo, dataset, locate, pickles
+from limbeck.datasets import Check, DatasetInfo, dataset, locate, pickles
 from limbeck.datasets.files import chosen, find_folder, inside, is_inside, read_bytes, sources_inside, visible
 from limbeck.datasets.numbers import shown
+from limbeck.datasets.validating import outcome
 from limbeck.errors import DataError, ReadError, did_you_mean
 from limbeck.recording import UNITS, Corpus, Event, LeftOut, Recording, Signal, Source, Trace
 
@@ -403,6 +404,57 @@ def _read(
     )
 
 
+# ---------------------------------------------------------------------------------------------------------------------
+# Checks
+# ---------------------------------------------------------------------------------------------------------------------
+
+
+def _checks(root: Path, corpus: Corpus) -> Iterator[Check]:
+    """Check subjects, conditions and questionnaires; every recording is read once more for its labels."""
+    known = {f"S{number}" for number in range(2, 18)} - {"S12"}
+    strangers = sorted(set(corpus.subjects) - known)
+    yield outcome("subjects are S2 to S17 without S12", strangers, len(corpus.subjects), of="subjects")
+    incomplete, unlike, apart, read, asked = [], [], [], 0, 0
+    for source in corpus.sources:
+        try:
+            recording = source.read()
+        except ReadError:
+            continue  # that it cannot be read is told already
+        read += 1
+        names = [event.name for event in recording.events if event.name != CONDITIONS[0]]
+        if sorted(names) != ["amusement", "baseline", "meditation", "meditation", "stress"]:
+            incomplete.append(f"{source.subject} has {', '.join(names) or 'none'}")
+        if len(source.files) > 1:
+            asked += 1
+            unlike += [f"{source.subject}: {note.why}" for note in recording.notes if "quest" in note.what]
+            apart += _spans_apart(source.files[1], source.subject, recording.events)
+    yield outcome(
+        "labels have baseline, stress and amusement once, and meditation twice", incomplete, read, of="subjects"
+    )
+    missing = "there is no SX_quest.csv"
+    what = "the questionnaires' order of conditions is that of the labels"
+    yield outcome(what, unlike, asked, of="subjects", missing=missing)
+    what = "conditions lie at the questionnaires' times, read as minutes.seconds"
+    yield outcome(what, apart, asked, of="subjects", missing=missing)
+
+
+def _spans_apart(file: Path, subject: str, events: Sequence[Event]) -> list[str]:
+    """Return the conditions of which less than half lies in the span that the questionnaires give for it."""
+    try:
+        answers = read_questionnaires(file)
+    except ReadError:
+        return []  # the notes of the recording say so
+    rated, _ = _rated(events, answers, file)
+    apart = []
+    for name, event in rated.items():
+        start, end = answers.spans[name]
+        if min(end, event.end) - max(start, event.start) < (event.end - event.start) / 2:
+            apart.append(
+                f"{subject}: {name} from {event.start:.0f} to {event.end:.0f} s, stated {start:.0f} to {end:.0f} s"
+            )
+    return apart
+
+
 @dataset(
     "wesad",
     info=DatasetInfo(
@@ -414,7 +466,13 @@ def _read(
         url="https://archive.ics.uci.edu/dataset/465",
         access="gated",
         checked="format-faithful files only; never tried on the real corpus",
+        obtain="Download WESAD.zip (2 to 3 GB) from the UCI repository, data set 465.",
+        uncertain=(
+            "the width of label integers, which does not matter here",
+            "what subject-specific remarks in SX_readme.txt mean for the signals: read them",
+        ),
     ),
+    checks=_checks,
 )
 def wesad(
     root: Path | None,

@@ -28,7 +28,18 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["FORMATS", "draw_window", "middle_window", "refuse_to_replace", "steps_in_words", "write_figure"]
+__all__ = [
+    "FORMATS",
+    "draw_signal",
+    "draw_window",
+    "middle_window",
+    "panel_height",
+    "place_legend",
+    "refuse_to_replace",
+    "settle",
+    "steps_in_words",
+    "write_figure",
+]
 
 FORMATS = (".png", ".svg", ".html")
 """Endings of the files that a figure can be written to."""
@@ -259,7 +270,7 @@ def _draw(views: Sequence[_View], heading: str, span: tuple[float, float]) -> Fi
     heights: list[float] = []
     places: list[list[int]] = []
     for view, each in zip(views, found, strict=True):
-        panels = ([_height(view.before)] if view.steps else []) + [_height(view.after)]
+        panels = ([panel_height(view.before)] if view.steps else []) + [panel_height(view.after)]
         panels += [0.8] if each.phasic is not None else []
         if places:
             heights.append(0.12)  # air between the blocks
@@ -277,17 +288,23 @@ def _draw(views: Sequence[_View], heading: str, span: tuple[float, float]) -> Fi
                 panel.tick_params(axis="x", labelbottom=panel is block[-1])
             _draw_block(block, figure.add_subplot(grid[rows[0] : rows[-1] + 1, 1]), view, each)
         block[-1].set_xlabel("seconds from the recording's start")
-        # the empty lines are air between the heading, the edge and the first panel
-        figure.suptitle(f"\n{heading}\n", x=0.01, ha="left", fontsize=11, fontweight="bold", linespacing=0.7)
-        # Made once, within the style, and rounded: the solver's last digits differ from run to run.
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")
-        for axes in figure.axes:
-            axes.set_position(tuple(np.round(axes.get_position().bounds, 5)))
+        settle(figure, heading)
     return figure
 
 
-def _height(signal: Signal) -> float:
+def settle(figure: Figure, heading: str) -> None:
+    """Put a heading on a figure and fix its layout, within the style that it is drawn in."""
+    # the empty lines are air between the heading, the edge and the first panel
+    figure.suptitle(f"\n{heading}\n", x=0.01, ha="left", fontsize=11, fontweight="bold", linespacing=0.7)
+    # Made once, within the style, and rounded: the solver's last digits differ from run to run.
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        axes.set_position(tuple(np.round(axes.get_position().bounds, 5)))
+
+
+def panel_height(signal: Signal) -> float:
+    """Return how high the panel of a signal is, in units of a plain one."""
     lanes = min(len(signal.channels), TRACES) if _in_lanes(signal) else 1
     return 0.95 if lanes == 1 else 0.35 + 0.25 * lanes
 
@@ -433,22 +450,22 @@ def _draw_block(panels: Sequence[Axes], beside: Axes, view: _View, found: _Found
     apart = max(map(_lane, (before, after))) if view.steps and before.unit == after.unit else None
     head = f"{view.modality}, as recorded"
     if view.steps:
-        _draw_signal(panels[0], before, AXES_COLOURS if before.unit == "g" else (MUTED,), apart)
+        draw_signal(panels[0], before, AXES_COLOURS if before.unit == "g" else (MUTED,), apart)
         panels[0].set_title(f"{head} ({_size(before)})")
-        _legend(panels[0])
+        place_legend(panels[0])
         title = f"after {words.label(view.steps, 70)} ({_size(after)})"
     else:
         title = f"{head}, without steps ({_size(after)})"
     panel = panels[1 if view.steps else 0]
     if found.tonic is not None:
         panel.plot(_times(found.tonic), found.tonic.data[0], color=ORANGE, linewidth=1.2, label="level (tonic)")
-    raised = _draw_signal(panel, after, AXES_COLOURS if after.unit == "g" else (BLUE,), apart)
+    raised = draw_signal(panel, after, AXES_COLOURS if after.unit == "g" else (BLUE,), apart)
     panel.set_title(title)
     _draw_marks(panel, after, found.marks, raised)
-    _legend(panel, found.told)
+    place_legend(panel, found.told)
     if found.phasic is not None:
         panels[-1].axhline(0, color=MUTED, linewidth=0.6)
-        raised = _draw_signal(panels[-1], found.phasic, (PURPLE,))
+        raised = draw_signal(panels[-1], found.phasic, (PURPLE,))
         panels[-1].set_title("responses (phasic)", fontweight="normal")
         _draw_marks(panels[-1], found.phasic, found.marks, raised)
     _draw_spectra(beside, view)
@@ -466,7 +483,7 @@ def _lane(signal: Signal) -> float:
     return float(1.15 * (np.nanmax(spread) if np.isfinite(spread).any() else 1.0) or 1.0)
 
 
-def _draw_signal(panel: Axes, signal: Signal, colours: Sequence[str], apart: float | None = None) -> dict[int, float]:
+def draw_signal(panel: Axes, signal: Signal, colours: Sequence[str], apart: float | None = None) -> dict[int, float]:
     """Draw the chosen channels, over one another or in lanes; return by channel by how much its trace is raised."""
     from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
@@ -504,7 +521,7 @@ def _quiet(reduce: Any, data: np.ndarray, *arguments: float) -> np.ndarray:
     return result
 
 
-def _legend(panel: Axes, told: str = "") -> None:
+def place_legend(panel: Axes, told: str = "") -> None:
     """Put what is labelled, or a phrase, above the right end of a panel."""
     if told:
         panel.set_title(told, loc="right", fontsize=8, fontweight="normal", color=MUTED)

@@ -30,7 +30,7 @@ from limbeck.models import InputShape, build
 from limbeck.recording import Corpus, LeftOut, Recording
 from limbeck.signals import parse_signals
 from limbeck.study.plan import VariantPlan
-from limbeck.study.schema import Variant
+from limbeck.study.schema import IN_MEMORY, Variant
 from limbeck.study.store import Store, remove_whole
 from limbeck.study.tasks import REFIT, refit_fold
 from limbeck.training.scalers import Scaler, fit_scaler, normalise
@@ -109,6 +109,8 @@ def _shared(signals: dict[str, Any], windows: xr.Dataset, modality: str) -> list
 
 def _trim(variant: Variant) -> float:
     """Return the seconds that the reader of the training data cut off at both ends: there sensors settle."""
+    if variant.data.corpus == IN_MEMORY:
+        return 0.0
     options = {**datasets.DATASETS.options(variant.data.corpus), **variant.data.options}
     return float(options.get("trim", 0.0) or 0.0)
 

@@ -27,6 +27,7 @@ import xarray as xr
 
 from limbeck import __version__, datasets
 from limbeck import windows as windows_room
+from limbeck.datasets.simulated import STATES
 from limbeck.errors import DataError, LimbeckError, StudyError, did_you_mean
 from limbeck.evaluation import check_target
 from limbeck.models import MODELS, build, count_parameters, dry_run
@@ -35,7 +36,7 @@ from limbeck.protocols import Fold
 from limbeck.recording import Corpus, LeftOut
 from limbeck.signals import parse_signals
 from limbeck.study.graph import Node, ancestors, build_graph, levels
-from limbeck.study.schema import Study, Variant
+from limbeck.study.schema import IN_MEMORY, Study, Variant
 from limbeck.study.store import Store, remove_whole, write_json
 from limbeck.study.tasks import (
     REFIT,
@@ -223,7 +224,13 @@ class Plan:
 
 
 def make_plan(
-    study: Study, out: Path, *, jobs: int = 1, report: Callable[[str], None] = lambda _: None, progress: Any = None
+    study: Study,
+    out: Path,
+    *,
+    jobs: int = 1,
+    report: Callable[[str], None] = lambda _: None,
+    progress: Any = None,
+    corpus: Corpus | None = None,
 ) -> Plan:
     """Read the data of a study, cut its windows, and resolve all of its stages.
 
@@ -239,12 +246,22 @@ def make_plan(
         Called with a line for each thing that is being done.
     progress : callable or None
         Handed to :func:`limbeck.windows.cut`.
+    corpus : Corpus or None
+        The recordings of a study of ``data: {corpus: arrays}``, as of :func:`limbeck.from_arrays`.
+
+    Returns
+    -------
+    Plan
+        Its `study` carries the fingerprint of a corpus that was handed over, so that the runs of two of them never
+        meet in one folder.
 
     Raises
     ------
     StudyError
-        With every mistake that only shows against the data: channels, folds, models, features.
+        With every mistake that only shows against the data: channels, folds, models, features; or with a study of
+        arrays that come without a corpus, and the other way round.
     """
+    study = _with_corpus(study, corpus)
     store = Store(out / "store")
     absent = _device_mistakes(study)
     if absent:
@@ -254,7 +271,7 @@ def make_plan(
     for label, variant in study.variants.items():
         report(f"{label or study.name}: reading {variant.data.corpus} and cutting windows")
         try:
-            plans.append(_plan_variant(label, variant, out, store, jobs, progress))
+            plans.append(_plan_variant(label, variant, out, store, jobs, progress, corpus))
         except StudyError as error:
             for mistake in error.mistakes:
                 found.setdefault(mistake, []).append(label)
@@ -282,8 +299,56 @@ def _device_mistakes(study: Study) -> list[str]:
     return mistakes
 
 
-def _plan_variant(label: str, variant: Variant, out: Path, store: Store, jobs: int, progress: Any) -> VariantPlan:
-    corpus = datasets.load(variant.data.corpus, variant.data.root, **variant.data.options)
+def _with_corpus(study: Study, corpus: Corpus | None) -> Study:
+    """Return a study of arrays with the fingerprint of what it is run on, any other as it is."""
+    read = [variant.data.corpus for variant in study.variants.values() if variant.data.corpus != IN_MEMORY]
+    if corpus is None:
+        if len(read) < len(study.variants):
+            raise StudyError(
+                [
+                    f"data.corpus: '{IN_MEMORY}' are in the memory of a program, which has to hand them over: "
+                    "limbeck.study.run_study(study, corpus=limbeck.from_arrays(...)). To run from a file, write the "
+                    "recordings as tables and read them with corpus: csv."
+                ],
+                source=study.name,
+            )
+        return study
+    if read:
+        raise StudyError(
+            [
+                f"data.corpus: a corpus was handed over, but the study reads '{read[0]}'; write data: "
+                f"{{corpus: {IN_MEMORY}}}, or hand over none."
+            ],
+            source=study.name,
+        )
+    digest = hashlib.sha256("".join(source.fingerprint() for source in corpus.sources).encode()).hexdigest()[:32]
+    digest = f"sha256-{digest}"
+    if any(variant.data.fingerprint not in (None, digest) for variant in study.variants.values()):
+        raise StudyError(
+            [
+                f"data.fingerprint: the study was run on other arrays than '{corpus.name}', which was handed over; "
+                "remove the key to start a run of these."
+            ],
+            source=study.name,
+        )
+    return study.model_copy(
+        update={
+            "resolved": {**study.resolved, "data": {**study.resolved["data"], "fingerprint": digest}},
+            "variants": {
+                label: variant.model_copy(update={"data": variant.data.model_copy(update={"fingerprint": digest})})
+                for label, variant in study.variants.items()
+            },
+        }
+    )
+
+
+def _plan_variant(
+    label: str, variant: Variant, out: Path, store: Store, jobs: int, progress: Any, corpus: Corpus | None
+) -> VariantPlan:
+    if corpus is None:
+        corpus = datasets.load(variant.data.corpus, variant.data.root, **variant.data.options)
+    else:
+        corpus = replace(corpus, left_out=list(corpus.left_out))  # each variant lists its own
     path, dataset, left_out, warnings, quality = _cut(corpus, variant, out / "cache", jobs, progress)
     table = windows_room.table(dataset)
     if variant.compare:
@@ -334,7 +399,12 @@ def _groups(members: Sequence[MemberId], folds: Sequence[Fold], size: int) -> tu
 
 
 def _ceilings(corpus: Corpus, variant: Variant) -> dict[str, float]:
-    """Return the best score that any model could reach on the inputs of each stage, where the truth is known."""
+    """Return the best score that any model could reach on the inputs of each stage, where the truth is known.
+
+    It is known of telling the two states of the simulated cohort apart, not of another target on it.
+    """
+    if sorted(Target.parse(variant.target).events.values()) != sorted((state,) for state in STATES):
+        return {}
     known: Mapping[str, float] = corpus.truth.get("ceilings", {})
     views = {name: "+".join(sorted(stage.inputs)) for name, stage in variant.stages.items()}
     whole = [name for name, stage in variant.stages.items() if not any(stage.inputs.values())]
@@ -345,11 +415,11 @@ def _cut(
     corpus: Corpus, variant: Variant, cache: Path, jobs: int, progress: Any
 ) -> tuple[Path, xr.Dataset, tuple[LeftOut, ...], tuple[str, ...], tuple[dict[str, Any], ...]]:
     """Cut the windows of a variant, leave out who cannot be normalised, and write the set for the workers."""
-    calibration = variant.calibration
+    calibration, target = variant.calibration, Target.parse(variant.target)
     cut = windows_room.cut(
         corpus,
         signals=variant.signals,
-        target=Target.parse(variant.target),
+        target=target,
         length=variant.windows.length,
         hop=variant.windows.hop,
         calibration=windows_room.Calibration(calibration.condition, calibration.seconds) if calibration else None,
@@ -359,6 +429,11 @@ def _cut(
     )
     left_out = [LeftOut(**entry) for entry in json.loads(cut.attrs["left_out"])]
     warnings: list[str] = []
+    if target.is_relative:
+        warnings.append(
+            f"{target.name} is high or low against the subject's own ratings of all recordings, test subjects' too: "
+            "more or less than usual for them, which is known only when they have rated everything."
+        )
     cut = _without_lacking(variant, cut, left_out, warnings)
     read = {modality: _known(cut, modality, channels) for modality, channels in variant.channels_read.items()}
     quality = tuple(windows_room.quality_summary(cut, read))

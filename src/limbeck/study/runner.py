@@ -24,11 +24,12 @@ from limbeck.atomic import write_atomically
 from limbeck.errors import LimbeckError
 from limbeck.evaluation import Comparison, Judgement
 from limbeck.evaluation.baselines import baselines
+from limbeck.recording import Corpus
 from limbeck.report import StudyRecord, write_report
 from limbeck.study import deploy
 from limbeck.study.graph import Node, credit_arms
 from limbeck.study.plan import Plan, VariantPlan, make_plan
-from limbeck.study.schema import Study, as_yaml, load_study
+from limbeck.study.schema import IN_MEMORY, Study, as_yaml, load_study
 from limbeck.study.store import Store, mark_run, read_run, sweep_unfinished, write_json
 from limbeck.study.tasks import Task, is_done, run_task
 
@@ -99,6 +100,7 @@ def run_study(
     progress: Progress = lambda *_: None,
     plan: Plan | None = None,
     command: str = "",
+    corpus: Corpus | None = None,
 ) -> Run:
     """Run a study; what is done already is not done again.
 
@@ -118,13 +120,17 @@ def run_study(
         When it was made already.
     command : str
         For the report.
+    corpus : Corpus or None
+        The recordings of a study of ``data: {corpus: arrays}``, as of :func:`limbeck.from_arrays`; they are known by
+        their content, so that another corpus makes another run.
     """
     if jobs < 1:
         raise LimbeckError(f"jobs is {jobs}; expected 1 worker process or more.")
     started = time.time()
     out = Path(out)
     sweep_unfinished(out)
-    plan = plan or make_plan(study, out, jobs=jobs, report=say)
+    plan = plan or make_plan(study, out, jobs=jobs, report=say, corpus=corpus)
+    study = plan.study
     folder = run_folder(study, out)
     keys = [planned.key for variant in plan.variants for planned in variant.stages.values()]
     mark = partial(mark_run, folder, study=study.name, stages=keys)
@@ -377,7 +383,7 @@ def comparisons_of(plan: VariantPlan) -> list[Comparison]:
 def make_record(plan: Plan, *, started: float, tasks: int, command: str) -> StudyRecord:
     """Return what the report states of a study besides its scores."""
     first = plan.variants[0]
-    info = datasets.info(first.variant.data.corpus)
+    alike = len({_counted(variant) for variant in plan.variants}) == 1 or not _several_targets(plan)
     arms = []
     for variant in plan.variants:
         for name, planned in variant.stages.items():
@@ -402,16 +408,13 @@ def make_record(plan: Plan, *, started: float, tasks: int, command: str) -> Stud
         question=first.variant.question,
         definition=as_yaml(plan.study.definition),
         data={
-            "name": first.variant.data.corpus,
-            "title": info.title,
-            "licence": info.licence,
-            "citation": info.citation,
+            **_corpus_facts(first),
             "subjects": first.n_subjects,
-            "windows": int((~first.table["calibration"].to_numpy(dtype=bool)).sum()),
+            "windows": _counted(first) if alike else {v.label: _counted(v) for v in plan.variants},
             "length": first.variant.windows.length,
             "hop": first.variant.windows.hop,
-            "classes": _class_counts(first),
-            **({"ceilings": first.ceilings} if first.ceilings else {}),
+            **_targets(plan),
+            **_ceilings(plan),
         },
         protocol=_protocol(plan),
         arms=arms,
@@ -427,6 +430,45 @@ def make_record(plan: Plan, *, started: float, tasks: int, command: str) -> Stud
         },
         command=command,
     )
+
+
+def _corpus_facts(plan: VariantPlan) -> dict[str, str]:
+    """Return what is known of the data set; of arrays that were handed over, only what they are called."""
+    name = plan.variant.data.corpus
+    if name == IN_MEMORY:
+        return {"name": plan.dataset.attrs["corpus"], "title": "arrays of the user"}
+    info = datasets.info(name)
+    return {"name": name, "title": info.title, "licence": info.licence, "citation": info.citation}
+
+
+def _targets(plan: Plan) -> dict[str, Any]:
+    """Return the windows per class; of several targets, or of one that is swept, for each of them."""
+    if not _several_targets(plan):
+        return {"classes": _class_counts(plan.variants[0])}
+    counts: dict[str, str] = {}
+    for variant in plan.variants:
+        shown = ", ".join(f"{name} {count}" for name, count in _class_counts(variant).items())
+        if shown:
+            counts[variant.label] = shown
+    return {"classes": counts}
+
+
+def _ceilings(plan: Plan) -> dict[str, Any]:
+    """Return the best reachable scores, of several targets those that are known."""
+    if not _several_targets(plan):
+        known = plan.variants[0].ceilings
+    else:
+        known = {f"{v.label}, {view}": best for v in plan.variants for view, best in v.ceilings.items()}
+    return {"ceilings": known} if known else {}
+
+
+def _several_targets(plan: Plan) -> bool:
+    return any(variant.variant.target != plan.variants[0].variant.target for variant in plan.variants)
+
+
+def _counted(plan: VariantPlan) -> int:
+    """Return the number of windows outside of calibration."""
+    return int((~plan.table["calibration"].to_numpy(dtype=bool)).sum())
 
 
 def _class_counts(plan: VariantPlan) -> dict[str, int]:

@@ -23,7 +23,7 @@ from limbeck.errors import LimbeckError, StudyError, did_you_mean
 from limbeck.metrics import METRICS
 from limbeck.models.contract import MODELS
 from limbeck.signals import FEATURE_SETS, FEATURES, parse_signals
-from limbeck.targets import Target
+from limbeck.targets import Target, written_out
 
 __all__ = [
     "CalibrationMode",
@@ -44,10 +44,13 @@ __all__ = [
 UNSWEPT = {
     "study": "it names the whole study",
     "question": "it is asked of the whole study",
-    "target": "the verdicts of a study are about one target",
     "report": "the verdicts of a study are made on one score at one level",
 }
 """What a sweep may not change, and why."""
+
+IN_MEMORY = "arrays"
+"""The name of a corpus that is handed to a run instead of being read by it."""
+
 Part = TypeVar("Part", bound=BaseModel)
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
@@ -58,11 +61,15 @@ class _Strict(BaseModel):
 
 
 class Data(_Strict):
-    """Which corpus, where it lies, and options of its reader."""
+    """Which corpus, where it lies, and options of its reader.
+
+    The corpus ``arrays`` is handed to the run; `fingerprint` is then a hash of what it holds, as a run writes it.
+    """
 
     corpus: str
     root: Path | None = None
     options: dict[str, Any] = {}
+    fingerprint: str | None = None
 
 
 class Windows(_Strict):
@@ -116,6 +123,11 @@ class Training(_Strict):
 def _as_mapping(value: Any) -> Any:
     """``name`` is short for ``{name: name}``."""
     return {"name": value} if isinstance(value, str) else value
+
+
+def _as_target(value: Any) -> Any:
+    """Write the name of a known target as what it is short for, ``{preset: name}``."""
+    return {"preset": value} if isinstance(value, str) else value
 
 
 class Model(_Strict):
@@ -216,7 +228,7 @@ class Variant(_Strict):
     study: str
     question: str = ""
     data: Data
-    target: dict[str, Any]
+    target: Annotated[dict[str, Any], BeforeValidator(_as_target)]
     signals: dict[str, list[Any]]
     live: bool = False
     windows: Windows
@@ -264,7 +276,7 @@ class Variant(_Strict):
 
 
 class Study(_Strict):
-    """A study as it was written, and its variants: one per combination of the values of its sweep.
+    """A study as it was written, and its variants: one per target and combination of the values of its sweep.
 
     Parameters
     ----------
@@ -275,7 +287,8 @@ class Study(_Strict):
     resolved : dict
         The same with ``data.root`` as an absolute path: it means the same wherever it is read from.
     variants : mapping of str to Variant
-        By label (``"labelled=3, normalise=train"``); one with an empty label when nothing is swept.
+        By label (``"target=valence, labelled=3"``); one with an empty label when there is one target and nothing is
+        swept.
     """
 
     name: str
@@ -359,7 +372,7 @@ class _Loader(yaml.SafeLoader):
 
 
 _Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+"), list("-+.0123456789")
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+$"), list("-+.0123456789")
 )
 
 
@@ -412,23 +425,73 @@ def parse_study(
     mistakes = _apply_overrides(resolved, overrides)
     sweep = resolved.pop("sweep", None) or {}
     mistakes += _sweep_mistakes(sweep)
+    targets, wrong = _targets(resolved)
+    mistakes += wrong
     if mistakes:
-        found = [] if isinstance(sweep, dict) and sweep else _check_variant(resolved)[1]
+        found = []
+        if not (isinstance(sweep, dict) and sweep) and (targets or not wrong):
+            # with a list of targets that holds a wrong one, everything else is checked with one that is not
+            found = _check_variant({**resolved, **({"target": targets[0][1]} if wrong else {})})[1]
         raise StudyError([*mistakes, *found], source=source)
     variants = {}
-    for label, values in _combinations(sweep):
+    for (about, target), (label, values) in itertools.product(targets, _combinations(sweep)):
         one = copy.deepcopy(resolved)
+        if target is not None:
+            one["target"] = copy.deepcopy(target)
         for key, value in values.items():
             mistakes += _set(one, key, value)
         variant, found = _check_variant(one)
         mistakes += [mistake for mistake in found if mistake not in mistakes]
         if variant is not None:
-            variants[label] = variant
+            variants[", ".join(part for part in (about, label) if part)] = variant
+    if not mistakes:  # what a sweep makes of the targets
+        mistakes += _unlike_targets({label: Target.parse(variant.target) for label, variant in variants.items()})
     if mistakes:
         raise StudyError(mistakes, source=source)
     first = next(iter(variants.values()))
     whole = {**resolved, "sweep": sweep} if sweep else resolved
     return Study(name=first.study, definition=_plain(written), resolved=_plain(whole), variants=variants)
+
+
+def _targets(definition: Mapping[str, Any]) -> tuple[list[tuple[str, Any]], list[str]]:
+    """Return each target with its part of a variant's label, and what is wrong with the list of them.
+
+    One target is None and has no label: it stands in the definition already.
+    """
+    given = definition.get("target")
+    if isinstance(given, str):
+        return [("", _as_target(given))], []
+    if not isinstance(given, list):
+        return [("", None)], []
+    if not given:
+        return [], ["target: expected at least one target, found an empty list."]
+    mistakes, targets, parsed = [], [], {}
+    for place, one in enumerate(given):
+        try:
+            target = Target.parse(one)
+        except StudyError as error:
+            mistakes += [f"target.{place}: {mistake}" for mistake in error.mistakes]
+        else:
+            label = f"target={target.name}" if len(given) > 1 else ""
+            targets.append((label, _as_target(one)))
+            parsed[label] = target
+    labels = [label for label, _ in targets]
+    twice = [label.partition("=")[2] for place, label in enumerate(labels) if label in labels[:place]]
+    mistakes += [f"target: two targets are called {name}; give one another name." for name in dict.fromkeys(twice)]
+    return targets, mistakes + _unlike_targets(parsed)
+
+
+def _unlike_targets(targets: Mapping[str, Target]) -> list[str]:
+    """Refuse targets that one score cannot judge: the verdicts of a study are corrected together."""
+    kinds = {label: ", ".join(target.classes) or "a trace" for label, target in targets.items()}
+    first, *others = kinds or [""]
+    other = next((label for label in others if kinds[label] != kinds[first]), None)
+    if other is None:
+        return []
+    return [
+        f"target: the targets of a study are judged by one score and so have the same classes, in the same order; "
+        f"{first} has {kinds[first]}, and {other} has {kinds[other]}. Make a study of each, or call the classes alike."
+    ]
 
 
 def _plain(value: Any) -> Any:
@@ -527,6 +590,8 @@ def _sweep_mistakes(sweep: Any) -> list[str]:
         for key in sweep
         if (part := str(key).split(".")[0]) in UNSWEPT
     ]
+    if "target" in sweep:
+        mistakes.append("sweep.target: several targets are no sweep; write them as a list, target: [..., ...].")
     for key, values in sweep.items():
         exact = [_exact(value) for value in values] if isinstance(values, list) else []
         twice = [value for position, value in enumerate(exact) if value in exact[:position]]
@@ -713,7 +778,15 @@ def _registry_mistakes(definition: Mapping[str, Any]) -> list[str]:
     """Check every name that a registry knows: corpus, steps, target, models, losses, metric."""
     mistakes = []
     data = definition.get("data")
-    if isinstance(data, Mapping) and isinstance(data.get("corpus"), str):
+    if isinstance(data, Mapping) and data.get("corpus") == IN_MEMORY:
+        mistakes += [
+            f"data.{key}: arrays in memory have no {key}; remove it."
+            for key in ("root", "options")
+            if data.get(key) not in (None, {})
+        ]
+    elif isinstance(data, Mapping) and isinstance(data.get("corpus"), str):
+        if data.get("fingerprint") is not None:
+            mistakes.append(f"data.fingerprint: it is of the corpus {IN_MEMORY} alone; remove it.")
         options = data.get("options") or {}
         found = datasets.DATASETS.mistakes(data["corpus"], options if isinstance(options, Mapping) else {})
         mistakes += [f"data: {mistake}" for mistake in found]
@@ -722,7 +795,7 @@ def _registry_mistakes(definition: Mapping[str, Any]) -> list[str]:
         known = data["corpus"] in datasets.DATASETS
         if known and data.get("root") is not None and datasets.info(data["corpus"]).access == "simulated":
             mistakes.append(f"data.root: the data set '{data['corpus']}' is made and has no folder; remove it.")
-    if isinstance(definition.get("target"), Mapping):
+    if isinstance(definition.get("target"), str | Mapping):
         mistakes += _mistakes_of(lambda: Target.parse(definition["target"]), "target: ")
     if isinstance(definition.get("signals"), Mapping):
         mistakes += _mistakes_of(lambda: parse_signals(definition["signals"]))
@@ -829,6 +902,7 @@ def _reference_mistakes(definition: Mapping[str, Any]) -> list[str]:
             if raw in comparisons[:position]:
                 mistakes.append(f"compare.{position}: this comparison stands there already; it would count as a claim.")
     mistakes += _trace_loss_mistakes(definition)
+    mistakes += _step_mistakes(definition)
     deploy = definition.get("deploy")
     if isinstance(deploy, str) and deploy not in stages:
         mistakes.append(f"deploy: there is no stage '{deploy}'.{did_you_mean(deploy, stages)}")
@@ -858,7 +932,42 @@ def _mapping(definition: Mapping[str, Any], key: str) -> Mapping[str, Any]:
 
 
 def _kind(definition: Mapping[str, Any]) -> str:
-    return "trace" if _mapping(definition, "target").get("trace") else "class"
+    return "trace" if _target_of(definition).get("trace") else "class"
+
+
+def _target_of(definition: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the target with what a preset stands for; one that is wrong in itself is not looked at."""
+    given = definition.get("target")
+    if not isinstance(given, str | Mapping):
+        return {}
+    try:
+        return written_out(given)
+    except StudyError:
+        return {}
+
+
+def _step_mistakes(definition: Mapping[str, Any]) -> list[str]:
+    """Refuse a target with a value per step for models that have one output per window."""
+    if _target_of(definition).get("rate") is None:
+        return []
+    named = {
+        name: _as_mapping(stage.get("model"))
+        for name, stage in _mapping(definition, "stages").items()
+        if isinstance(stage, Mapping)
+    }
+    models = {name: model.get("name") for name, model in named.items() if isinstance(model, Mapping)}
+    whole = [
+        name
+        for name, model in models.items()
+        if isinstance(model, str) and model in MODELS and not getattr(MODELS[model], "per_step", False)
+    ]
+    if not whole:
+        return []
+    used = ", ".join(dict.fromkeys(str(models[name]) for name in whole))
+    return [
+        f"target.rate: it asks for several values per window, and the models of the stages {', '.join(whole)} ({used}) "
+        "give one; leave rate out to predict one value per window."
+    ]
 
 
 def _stands_on(stage: Mapping[str, Any]) -> dict[str, str]:

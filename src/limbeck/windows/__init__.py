@@ -15,7 +15,9 @@ features, :func:`view` selects modalities and channels,
 
 the coordinates ``subject session trial condition`` (codes into their attribute ``categories``), ``segment`` (number of
 the labelled segment in its recording, from 0 in time order; -1 for calibration outside of them), ``start`` (seconds
-from the recording's start), ``order`` (of the recording) and ``calibration``; and ``target`` (class codes or values).
+from the recording's start), ``order`` (of the recording) and ``calibration``; and ``target``: class codes or values,
+``(window,)``, or, of a trace at a rate, a value per step of the window, ``(window, target_step)``, with the attribute
+``rate``; NaN where the trace has none.
 """
 
 from limbeck.windows.assembling import cut

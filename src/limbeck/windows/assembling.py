@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from limbeck.errors import DataError, StudyError
+from limbeck.errors import DataError, StudyError, did_you_mean
 from limbeck.recording import Corpus, LeftOut
 from limbeck.signals import QUALITY
 from limbeck.targets import Target, missing_events
@@ -117,7 +117,11 @@ def _assemble(
         "calibration_seconds": json.dumps(_calibrated(plan, pieces, left_out)),
         "key": hashlib.sha256("".join(piece.key for piece in pieces).encode()).hexdigest(),
     }
-    splits = _splits(plan, pieces)
+    if plan.target is not None and plan.target.is_rated:
+        attributes["key"] = hashlib.sha256(
+            json.dumps([attributes["key"], plan.target.definition], sort_keys=True).encode()
+        ).hexdigest()
+    classes = _classes_by_rating(plan, pieces, left_out)
     layouts, pieces = _common_layouts(wanted, pieces, left_out)
     if not pieces:
         raise DataError(f"No windows could be cut from {corpus.name}.{_first_reasons(left_out)}")
@@ -125,10 +129,10 @@ def _assemble(
     pieces = _in_order(corpus, pieces)
     sensors = _common_sensors(layouts, pieces)
     samples, qualities, columns, conditions = _gathered(pieces, layouts, sensors, plan, store)
-    if splits:
+    if classes:
         counts = [piece.facts["windows"] for piece in pieces]
-        split = np.repeat([splits[piece.facts["subject"]] for piece in pieces], counts)
-        columns["truth"] = np.where(np.isfinite(columns["truth"]), columns["truth"] > split, np.nan)
+        codes = np.repeat([classes[id(piece)] for piece in pieces], counts)
+        columns["truth"] = np.where(columns["calibration"], np.nan, codes)
     variables = _modality_variables(pieces, layouts, samples) | _quality_variables(sensors, qualities)
     return _dataset(pieces, variables, columns, conditions, plan.target, attributes)
 
@@ -143,11 +147,15 @@ def _gathered(
     qualities = {
         modality: np.full((total, len(names), len(QUALITY)), np.nan, np.float32) for modality, names in sensors.items()
     }
-    columns = {"start": np.empty(total), "calibration": np.empty(total, dtype=bool), "truth": np.empty(total)}
+    columns = {"start": np.empty(total), "calibration": np.empty(total, dtype=bool)}
+    steps = plan.target.steps(plan.length) if plan.target else None
+    columns["truth"] = np.empty(total if steps is None else (total, steps))
     columns |= {name: np.empty(total, dtype=np.int32) for name in ("condition", "segment")}
     conditions: dict[str, int] = {}
     for piece, first, behind in zip(pieces, edges, edges[1:], strict=False):
         windows = windows_of(piece, plan, store)
+        if piece.calibrates:
+            windows = windows.isel(window=windows["calibration"].to_numpy())
         piece.windows = None  # so that memory holds the result and one recording
         rows = slice(first, behind)
         for modality, (_, wanted) in layouts.items():
@@ -237,14 +245,35 @@ def _calibrated(plan: Plan, pieces: list[Piece], left_out: list[LeftOut]) -> dic
     return seconds
 
 
-def _splits(plan: Plan, pieces: list[Piece]) -> dict[str, float]:
-    """Return, by subject, the rating above which a recording is high; empty for other targets."""
-    if plan.target is None or not plan.target.ratings:
+def _classes_by_rating(plan: Plan, pieces: list[Piece], left_out: list[LeftOut]) -> dict[int, float]:
+    """Return the class of each recording, by the identity of its piece, where ratings decide it.
+
+    Of a recording without a class only the windows of calibration are kept.
+    """
+    target = plan.target
+    if target is None or not target.is_rated:
         return {}
-    ratings: dict[str, list[float]] = {}
+    subjects: dict[str, list[Piece]] = {}
     for piece in pieces:
-        ratings.setdefault(piece.facts["subject"], []).append(piece.facts["rating"])
-    return {subject: plan.target.split(np.array(values, dtype=np.float64)) for subject, values in ratings.items()}
+        subjects.setdefault(piece.facts["subject"], []).append(piece)
+    classes: dict[int, float] = {}
+    for own in subjects.values():
+        codes = target.codes_of([piece.facts["ratings"] for piece in own])
+        for piece, code in zip(own, codes.tolist(), strict=True):
+            classes[id(piece)] = code
+            count = piece.facts["windows"] - piece.facts["calibration_windows"]
+            if np.isfinite(code) or not count:
+                continue
+            piece.calibrates = True
+            piece.facts = {**piece.facts, "windows": piece.facts["calibration_windows"]}
+            given = ", ".join(_shown_rating(name, piece.facts["ratings"]) for name in target.rating_names)
+            why = f"{count} of {count} windows have no value of {target.name} ({given})"
+            left_out.append(LeftOut(name_of(piece.source), why))
+    return classes
+
+
+def _shown_rating(name: str, ratings: Mapping[str, float]) -> str:
+    return f"{name} {ratings[name]:g}" if np.isfinite(ratings.get(name, np.nan)) else f"no {name}"
 
 
 def _wanted(plan: Plan, pieces: list[Piece]) -> list[str]:
@@ -260,6 +289,12 @@ def _refuse_unknown_names(plan: Plan, wanted: list[str], pieces: list[Piece], le
         return
     events = sorted({event for piece in pieces for event in piece.facts["events"]})
     mistakes = list(missing_events(plan.target.event_names, events)) if plan.target else []
+    ratings = sorted({rating for piece in pieces for rating in piece.facts["ratings"]})
+    mistakes += [
+        f"no recording has a rating '{name}'.{did_you_mean(name, ratings)}"
+        for name in (plan.target.rating_names if plan.target else ())
+        if name not in ratings
+    ]
     if plan.calibration is not None and plan.calibration.condition is not None:
         mistakes += [f"calibration: {mistake}" for mistake in missing_events([plan.calibration.condition], events)]
     recorded = sorted({modality for piece in pieces for modality in piece.facts["modalities"]})
@@ -379,7 +414,10 @@ def _target_variable(target: Target, truth: np.ndarray, calibration: np.ndarray)
     import xarray as xr
 
     if target.kind == "trace":
-        return xr.Variable("window", truth.astype(np.float32), {"kind": "trace", "name": target.name})
+        attributes: dict[str, Any] = {"kind": "trace", "name": target.name}
+        if target.rate is not None:
+            attributes["rate"] = float(target.rate)
+        return xr.Variable(("window", "target_step")[: truth.ndim], truth.astype(np.float32), attributes)
     codes = np.where(np.isfinite(truth), truth, -1).astype(np.int64)
     empty = [name for code, name in enumerate(target.classes) if not (codes[~calibration] == code).any()]
     if empty:

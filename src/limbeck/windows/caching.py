@@ -37,8 +37,9 @@ _MARK = "\x00folder {}\x00"
 class Piece:
     """The windows of one recording: in memory, or in the cache.
 
-    `facts` is known without the arrays: identity, order, counts, layouts of the modalities, rating, events, what was
-    left out, seconds of calibration.
+    `facts` is known without the arrays: identity, order, counts, layouts of the modalities, ratings, events, what
+    was left out, seconds of calibration. Of a piece without a target `calibrates` says that only its windows of
+    calibration are used; `facts` counts these then.
     """
 
     source: Source
@@ -46,6 +47,7 @@ class Piece:
     key: str
     facts: dict[str, Any]
     windows: xr.Dataset | None = None
+    calibrates: bool = False
 
 
 def each_subject(

@@ -67,8 +67,9 @@ def cut_recording(recording: Recording, plan: Plan, wanted: float) -> xr.Dataset
     -------
     xarray.Dataset
         Variables ``start``, ``condition``, ``segment``, ``calibration``, ``truth`` (as of :meth:`Target.values`, NaN in
-        calibration), one per modality that the recording has, and ``quality``, of the channels of all of these, one
-        behind the other; the attribute ``facts`` (JSON) holds what is known without the arrays.
+        calibration; of shape (window, target_step) where a window has several), one per modality that the recording
+        has, and ``quality``, of the channels of all of these, one behind the other; the attribute ``facts`` (JSON)
+        holds what is known without the arrays.
 
     Raises
     ------
@@ -102,7 +103,7 @@ def cut_recording(recording: Recording, plan: Plan, wanted: float) -> xr.Dataset
             "condition": ("window", codes[grid.owner][kept], {"categories": conditions}),
             "segment": ("window", numbers[kept]),
             "calibration": ("window", grid.calibration[kept]),
-            "truth": ("window", truth[kept]),
+            "truth": (("window", "target_step")[: truth.ndim], truth[kept]),
         }
     )
     if kept.any():
@@ -111,13 +112,13 @@ def cut_recording(recording: Recording, plan: Plan, wanted: float) -> xr.Dataset
             windows[modality] = _modality_variable(pipeline, signal, first[modality][kept], plan.length)
         if plan.quality:
             windows["quality"] = _quality_variable(recording, list(present), grid.starts[kept], plan.length)
-    rating = recording.ratings.get(plan.target.ratings) if plan.target else None
     facts = {
         "subject": recording.subject,
         "session": recording.session,
         "trial": recording.trial,
         "order": int(recording.order),
         "windows": int(kept.sum()),
+        "calibration_windows": int(grid.calibration[kept].sum()),
         "layouts": {
             modality: {"shape": windows[modality].shape[1:], **windows[modality].attrs}
             for modality in present
@@ -128,7 +129,7 @@ def cut_recording(recording: Recording, plan: Plan, wanted: float) -> xr.Dataset
         else [],
         "modalities": sorted(recording.signals),
         "events": list(dict.fromkeys(event.name for event in recording.events)),
-        "rating": None if rating is None else float(rating),
+        "ratings": {name: float(value) for name, value in recording.ratings.items()},
         "calibration_seconds": float(sum(stretch.end - stretch.start for stretch in stretches)),
         "left_out": [[entry.what, entry.why] for entry in left_out],
     }
@@ -189,7 +190,8 @@ def _usable(
     """Return which windows have a target and no missing samples, and what the others lack."""
     kept, reasons = np.ones(len(truth), dtype=bool), []
     if target is not None:
-        kept = grid.calibration | np.isfinite(truth)
+        known = np.isfinite(truth)
+        kept = grid.calibration | (known.any(axis=1) if known.ndim > 1 else known)
         if not kept.all():
             reasons.append(f"{(~kept).sum()} of {len(kept)} windows have no value of {target.name}")
     broken = np.any(list(gaps.values()), axis=0)

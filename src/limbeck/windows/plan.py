@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from limbeck import signals as signal_room
+from limbeck import targets as target_room
 from limbeck.errors import StudyError
 from limbeck.recording import Source
 from limbeck.signals import Pipeline, parse_signals
@@ -28,7 +29,7 @@ __all__ = ["SLACK", "Calibration", "Plan", "make_plan"]
 SLACK = 1e-6
 """Seconds (or samples) by which rounding may move an edge."""
 
-_FORMAT = 3
+_FORMAT = 4
 """Raised when stored windows change in a way that their modules' source does not tell."""
 
 
@@ -83,10 +84,14 @@ class Plan:
 
     @cached_property
     def definition(self) -> dict[str, Any]:
-        """All of it as JSON values; the seconds of calibration are asked of each recording anew."""
+        """What of it decides one recording's windows, as JSON values.
+
+        The seconds of calibration are asked of each recording anew; what ratings make of the windows is decided when
+        they are put together.
+        """
         return {
             "signals": [pipeline.definition for pipeline in self.pipelines.values()],
-            "target": self.target.definition if self.target else None,
+            "target": self.target.placement if self.target else None,
             "length": float(self.length),
             "hop": float(self.hop),
             "calibration": self.calibration.condition if self.calibration else None,
@@ -124,6 +129,13 @@ def make_plan(
         mistakes.append(
             f"calibration: {calibration.seconds:g} s hold no window of {length:g} s; use at least {length:g} s"
         )
+    if not mistakes and target is not None and target.rate is not None:
+        steps = length * target.rate
+        if round(steps) < 1 or abs(steps - round(steps)) > SLACK:
+            mistakes.append(
+                f"target: windows of {length:g} s hold {steps:g} steps of {target.name} at {target.rate:g} Hz; choose "
+                "a rate at which it is a whole number"
+            )
     pipelines: dict[str, Pipeline] = {}
     try:
         pipelines = parse_signals(signals)
@@ -146,9 +158,10 @@ def make_plan(
 def _code_digest(pipelines: Mapping[str, Pipeline]) -> str:
     """Return a hash of the source of the modules that make windows, and of the versions of the libraries they use."""
     steps = [step for pipeline in pipelines.values() for step in (*pipeline.steps, *pipeline.features)]
-    modules = {"limbeck.recording", "limbeck.targets"}
-    for room in (__package__, signal_room.__name__):
+    modules = {"limbeck.recording"}
+    for room in (__package__, signal_room.__name__, target_room.__name__):
         modules |= {f"{room}.{module.name}" for module in pkgutil.iter_modules(sys.modules[room].__path__)}
+    modules -= {"limbeck.targets.presets"}  # only names of definitions, which are in the keys themselves
     modules |= {step.kind.function.__module__ for step in steps}
     libraries = {"numpy", "scipy"} | {library for step in steps for library in step.kind.libraries}
     versions = [[library, importlib.metadata.version(library)] for library in sorted(libraries)]

@@ -54,7 +54,8 @@ def table(windows: xr.Dataset) -> pd.DataFrame:
     pandas.DataFrame
         Columns ``window`` (row number), ``subject session trial condition`` (str), ``segment`` (number of the labelled
         segment in its recording, -1: none), ``start`` (s), ``order``, ``calibration``, and ``target`` if there is one:
-        a class code (-1: none) or a value.
+        a class code (-1: none) or a value. Where a window has a value per step, ``target`` is the mean of those known,
+        and ``target_0``, ``target_1``, ... are the steps.
     """
     import pandas as pd
 
@@ -62,8 +63,18 @@ def table(windows: xr.Dataset) -> pd.DataFrame:
     columns |= {name: decode(windows[name]).astype(object) for name in _CODED}
     columns |= {name: windows[name].to_numpy() for name in ("segment", "start", "order", "calibration")}
     if "target" in windows:
-        columns["target"] = windows["target"].to_numpy()
+        columns |= _target_columns(windows["target"].to_numpy())
     return pd.DataFrame(columns)
+
+
+def _target_columns(target: np.ndarray) -> dict[str, np.ndarray]:
+    if target.ndim == 1:
+        return {"target": target}
+    known = np.isfinite(target)
+    count = known.sum(axis=1)
+    sums = np.where(known, target, 0).sum(axis=1, dtype=np.float64)
+    mean = np.divide(sums, count, out=np.full(len(target), np.nan), where=count > 0)
+    return {"target": mean.astype(np.float32)} | {f"target_{step}": target[:, step] for step in range(target.shape[1])}
 
 
 def view(windows: xr.Dataset, inputs: Mapping[str, Sequence[str] | None]) -> xr.Dataset:

@@ -94,11 +94,23 @@ Writer = Callable[[Path, np.random.Generator], Written]
 
 @dataclass(frozen=True)
 class Case:
-    """A data set and one way in which its files come."""
+    """A data set and one way in which its files come.
+
+    Parameters
+    ----------
+    dataset, variant : str
+        The data set's name, and which of its layouts; ``""`` where there is one.
+    write : callable
+        ``write(folder, rng) -> Written``.
+    heavy : bool
+        Whether the format admits no corpus that is read in a fraction of a second (files of 100 MB, 40 trials in each):
+        such a one is written with one seed, and of its recordings mostly one per subject is read.
+    """
 
     dataset: str
     variant: str
     write: Writer
+    heavy: bool = False
 
     def __str__(self) -> str:
         return f"{self.dataset}-{self.variant}" if self.variant else self.dataset
@@ -108,11 +120,11 @@ CASES: list[Case] = []
 """Every writer, in the order of the modules' names."""
 
 
-def corpus(dataset: str, variant: str = "") -> Callable[[Writer], Writer]:
+def corpus(dataset: str, variant: str = "", *, heavy: bool = False) -> Callable[[Writer], Writer]:
     """Register a writer ``write(folder, rng) -> Written``; `rng` decides the numbers and the orders of presentation."""
 
     def decorate(write: Writer) -> Writer:
-        CASES.append(Case(dataset, variant, write))
+        CASES.append(Case(dataset, variant, write, heavy))
         return write
 
     return decorate

@@ -1,0 +1,133 @@
+"""What a run will do, in words."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from limbeck.cli.printing import counted, duration, in_one_line, print_facts, print_table, size
+
+if TYPE_CHECKING:
+    from limbeck.study import Plan
+    from limbeck.study.plan import PlannedStage, VariantPlan
+    from limbeck.study.schema import Variant
+
+LEFT_OUT_SHOWN = 5
+"""Things left out that a plan names; the report names all."""
+
+
+def print_plan(plan: Plan, jobs: int, *, keys: bool) -> None:
+    """Print what a run will do and take; stages that are those of an earlier variant are not printed again."""
+    printed: dict[tuple[tuple[str, ...], ...], str] = {}
+    for variant in plan.variants:
+        label = f" [{variant.label}]" if variant.label else ""
+        typer.echo(f"{plan.study.name}{label}: {variant.variant.question}".rstrip(": "))
+        print_facts(_variant_facts(variant))
+        rows = tuple(_stage_row(variant, name, key=keys) for name in variant.stages)
+        if rows in printed:
+            typer.echo(f"  stages as for {printed[rows]}")
+        else:
+            printed[rows] = variant.label
+            print_table(("key", "stage", "what it is") if keys else ("stage", "what it is"), rows)
+        typer.echo("")
+    estimate = plan.estimate(jobs)
+    done = f", {estimate.done} done already" if estimate.done else ""
+    typer.echo(
+        f"{counted(estimate.tasks, 'task')}{done}; estimate with {counted(jobs, 'process', 'processes')}: "
+        f"{duration(estimate.seconds)} of training, {size(estimate.memory)} of memory, {size(estimate.disk)} of disk"
+    )
+
+
+def _variant_facts(plan: VariantPlan) -> dict[str, str]:
+    """Return data, shapes and protocol of a variant, by key."""
+    variant, protocol = plan.variant, plan.variant.protocol
+    target = plan.dataset["target"]
+    used = ~plan.dataset["calibration"].to_numpy()
+    truth = target.to_numpy()[used]
+    counts = [f"{name} {(truth == code).sum():,}" for code, name in enumerate(target.attrs.get("classes", []))]
+    split = "leave one subject out" if isinstance(protocol.split, str) else f"{protocol.split} folds over subjects"
+    folds = len(plan.folds) // protocol.repetitions
+    times = [counted(folds, "fold"), counted(protocol.repetitions, "repetition"), counted(len(protocol.seeds), "seed")]
+    networks = counted(len(plan.folds) * len(protocol.seeds), "network")
+    facts = {
+        "data": f"{variant.data.corpus}: {counted(plan.n_subjects, 'subject')}, "
+        f"{counted(int(used.sum()), 'window')} of {variant.windows.length:g} s, hop {variant.windows.hop:g} s",
+        "target": f"{target.attrs['name']}: {', '.join(counts) or 'a trace'}",
+        "shapes": ", ".join(_shape(plan, modality) for modality in variant.signals),
+        "protocol": f"{split}; {' x '.join(times)} = {networks} per stage; "
+        f"labelled subjects: {protocol.labelled}; validation: {plan.validation}",
+        "normalise": _normalisation(variant),
+    }
+    if variant.refit is not None:
+        facts["refit"] = f"{variant.deployed}, on {variant.refit}"
+    if plan.left_out:
+        shown = [textwrap.shorten(in_one_line(entry), 160) for entry in plan.left_out[:LEFT_OUT_SHOWN]]
+        if len(plan.left_out) > LEFT_OUT_SHOWN:
+            shown.append(f"and {len(plan.left_out) - LEFT_OUT_SHOWN} more, which the report lists")
+        facts["left out"] = "\n".join(shown)
+    if plan.warnings:
+        facts["warning"] = "\n".join(plan.warnings)
+    return facts
+
+
+def _normalisation(variant: Variant) -> str:
+    calibration = variant.calibration
+    return f"by the first {calibration.seconds:g} s of {calibration.condition}" if calibration else variant.mode
+
+
+def _shape(plan: VariantPlan, modality: str) -> str:
+    """Return the shape of one window of a modality: ``eda 1 x 240 (4 Hz)``, ``ecg 2 features``."""
+    if modality not in plan.dataset:
+        return f"{modality} absent"
+    variable = plan.dataset[modality]
+    if "features" in variable.attrs:
+        return f"{modality} {counted(variable.shape[1], 'feature')}"
+    return f"{modality} {variable.shape[1]} x {variable.shape[2]} ({variable.attrs['rate']:g} Hz)"
+
+
+def _stage_row(plan: VariantPlan, name: str, *, key: bool) -> tuple[str, ...]:
+    """Return a stage's name and what it is; of a derived stage, what sets it apart from the one it comes from."""
+    planned = plan.stages[name]
+    what = _facts_of(planned)
+    origin = name.rpartition("/")[0]
+    if origin in plan.stages:
+        known = _facts_of(plan.stages[origin])
+        what = {"origin": f"as {origin}"} | {fact: text for fact, text in what.items() if text != known.get(fact)}
+    if key:
+        what["tasks"] = f"in {counted(len(planned.groups), f'{planned.backend} task')}"
+    row = (name, "; ".join(what.values()))
+    return (planned.key[:8], *row) if key else row
+
+
+def _facts_of(planned: PlannedStage) -> dict[str, str]:
+    """Return model, inputs, losses, teachers, start, and what is hidden, shown or spoiled, as phrases."""
+    node = planned.node
+    inputs = [m if chosen is None else f"{m} {','.join(chosen)}" for m, chosen in node.stage.inputs.items()]
+    losses = [_loss(loss, options) for loss, options in node.stage.losses.items()]
+    facts = {
+        "model": f"{node.stage.model.name} ({counted(planned.parameters, 'parameter')})",
+        "inputs": f"reads {' + '.join(inputs)}",
+        "loss": f"loss {' + '.join(losses)}",
+    }
+    if node.teacher is not None:
+        crossed = f" and {len(node.cross_teachers)} cross-fitted" if node.cross_teachers else ""
+        facts["teacher"] = f"taught by {node.teacher}{crossed}"
+    if node.start is not None:
+        facts["start"] = f"starts from {node.start}"
+    if node.holdouts:
+        facts["holdouts"] = "without " + " and ".join(f"group {k + 1} of {count}" for k, count in node.holdouts)
+    if node.all_labels:
+        facts["labels"] = "sees all labels"
+    if node.spoil is not None:
+        facts["spoil"] = f"knowledge: {node.spoil}"
+    return facts
+
+
+def _loss(name: str, options: Mapping[str, Any]) -> str:
+    """Return a loss with its weight and options: ``0.5 soft (temperature 2)``."""
+    others = {key: value for key, value in options.items() if key != "weight"}
+    shown = ", ".join(f"{k} {v:g}" if isinstance(v, float) else f"{k} {v}" for k, v in others.items())
+    return f"{options.get('weight', 1):g} {name}" + (f" ({shown})" if shown else "")

@@ -1,0 +1,381 @@
+"""Whether a corpus is what it should be: each check passes on what is sound, and fails on what is not."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import re
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from corpora import CASES, Written
+
+from limbeck import datasets
+from limbeck.datasets import Check, ascertain, inspecting, validating
+from limbeck.errors import ReadError
+from limbeck.recording import Corpus, Event, Recording, Signal, Source, Trace
+
+
+def signal(seconds: float = 20, rate: float = 8, *, seed: int = 0, start: float = 0.0) -> Signal:
+    data = np.random.default_rng(seed).normal(size=(1, round(seconds * rate))).astype(np.float32)
+    return Signal(data, rate, ("eda",), "µS", start=start)
+
+
+def changed(held: Signal, first: int, last: int, value: float) -> Signal:
+    data = held.data.copy()
+    data[:, first:last] = value
+    return dataclasses.replace(held, data=data)
+
+
+def recording(number: int = 0, **options: Any) -> Recording:
+    defaults: dict[str, Any] = {
+        "subject": f"S{number}",
+        "signals": {"eda": signal(seed=number), "temp": dataclasses.replace(signal(seed=50 + number), unit="°C")},
+        "events": (Event("rest", 0, 20),),
+        "traces": {"hr": Trace(np.arange(4.0), np.ones(4, dtype=np.float32))},
+    }
+    return Recording(**(defaults | options))
+
+
+def give(held: Recording) -> Recording:
+    return held
+
+
+def fail() -> Recording:
+    raise ReadError("S9.dat", found="nothing", expected="samples")
+
+
+def checked(*recordings: Recording, broken: int = 0, published: int = 0) -> dict[str, Check]:
+    sources = [Source(held.subject, partial(give, held), held.session, held.trial) for held in recordings]
+    sources += [Source("S9", fail)] * broken
+    found = inspecting.inspect(Corpus("made", tuple(sources)))
+    return {check.what: check for check in validating.general_checks(found, published)}
+
+
+# ---- what holds for every corpus ------------------------------------------------------------------------------------
+
+
+def test_a_sound_corpus_passes_all_that_holds_for_every_corpus() -> None:
+    checks = checked(recording(0), recording(1), published=15)
+    assert len(checks) == 11
+    assert all(check.passed for check in checks.values())
+    assert not validating.failed(checks.values())
+
+
+def trace(*times: float) -> dict[str, Trace]:
+    return {"hr": Trace(np.array(times), np.ones(len(times), dtype=np.float32))}
+
+
+@pytest.mark.parametrize(
+    ("what", "spoilt", "found"),
+    [
+        ("finite", recording(1, signals={"eda": changed(signal(), 3, 5, np.inf)}), "S1: 2 infinite samples of eda"),
+        ("more than half", recording(1, signals={"eda": changed(signal(seed=9), 0, 81, np.nan)}), "S1: 51% of eda"),
+        ("flat or empty", recording(1, signals={"eda": changed(signal(), 0, 160, 2.0)}), "S1: eda eda"),
+        ("flat or empty", recording(1, signals={"eda": changed(signal(), 0, 160, np.nan)}), "S1: eda eda"),
+        (
+            "same time",
+            recording(1, signals={"eda": signal(7, seed=8), "temp": signal(seed=9)}),
+            "eda has 7.0 of 20.0 s",
+        ),
+        ("same signal", recording(1, signals={"eda": signal(seed=0)}), "eda of S0 and S1"),
+        ("inside", recording(1, events=(Event("task", 12, 25),)), "S1: 1 of 1 task"),
+        ("inside", recording(1, events=(Event("task", float("nan"), 5),)), "S1: 1 of 1 task"),
+        ("times of traces", recording(1, traces=trace(0, 2, 1)), "S1: hr"),
+        ("has a label", recording(1, events=(), traces={}), "1 without: S1"),
+        ("differ in subject", recording(0, signals={"eda": signal(seed=7)}), "S0"),
+    ],
+)
+def test_each_defect_fails_its_own_check_and_is_named(what: str, spoilt: Recording, found: str) -> None:
+    checks = checked(recording(0), spoilt)
+    failed = [check for check in checks.values() if check.passed is False]
+    assert [what in check.what for check in failed] == [True]
+    assert found in failed[0].found
+
+
+def test_recordings_that_cannot_be_read_fail_with_the_file() -> None:
+    check = checked(recording(), broken=2)["every recording can be read"]
+    assert check.passed is False
+    assert "2 of 3 cannot" in check.found
+    assert "S9.dat" in check.found
+    assert checked()["every recording can be read"].passed is False
+
+
+def test_fewer_subjects_than_published_are_a_fact_and_more_are_a_failure() -> None:
+    what = "there are no more subjects than published"
+    assert checked(recording(0), recording(1), published=5)[what] == Check(what, True, "2 of 5")
+    assert checked(recording(0), recording(1), published=1)[what].passed is False
+
+
+def test_a_corpus_without_any_label_is_no_failure() -> None:
+    check = checked(recording(events=(), traces={}))["every recording has a label: an event, a rating or a trace"]
+    assert check.passed is None
+    assert not validating.failed([check])
+
+
+def test_gaze_may_be_shorter_than_what_the_body_gives() -> None:
+    gaze = Signal(signal(5).data, 8.0, ("x",), "a.u.")
+    checks = checked(recording(signals={"eda": signal(seed=1), "gaze": gaze}))
+    assert checks["the signals of a recording cover the same time"].passed
+
+
+def test_many_offenders_are_counted_and_the_first_are_named() -> None:
+    assert validating.named(["a", "b", "c", "d", "e"]) == "a, b, c and 2 more"
+    assert validating.outcome("x", ["a"], 5, of="files") == Check("x", False, "1 of 5 files: a")
+    assert validating.outcome("x", [], 5, of="files") == Check("x", True, "5 files")
+    assert validating.outcome("x", [], 0, missing="no table") == Check("x", None, "no table")
+
+
+# ---- checksums ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def listed(tmp_path: Path, make_edf: Callable[..., bytes]) -> Path:
+    """A folder of two EDF files and a table, with a list of their checksums."""
+    root = tmp_path / "lab"
+    root.mkdir()
+    for number in (1, 2):
+        digital = np.random.default_rng(number).integers(-999, 999, 200)
+        (root / f"s{number}.edf").write_bytes(make_edf([{"label": "EEG Cz", "digital": digital, "samples": 50}]))
+    (root / "notes.csv").write_text("a,b\n1,2\n")
+    sums = [f"{hashlib.sha256(f.read_bytes()).hexdigest()} {f.name}" for f in sorted(root.iterdir())]
+    (root / "SHA256SUMS.txt").write_text("\n".join([*sums, f"{'0' * 64}  gone.edf", f"{'1' * 64}  ../../x"]) + "\n")
+    return root
+
+
+def published(root: Path) -> list[Check]:
+    return [check for check in validating.validate("edf", root) if "SHA-256" in check.what]
+
+
+def test_files_are_compared_with_the_list_beside_them_and_missing_ones_are_no_failure(listed: Path) -> None:
+    (check,) = published(listed)
+    assert check.passed
+    assert check.found == "3 of the 4 in SHA256SUMS.txt are"
+
+
+def test_a_signal_file_that_is_not_the_published_one_fails(listed: Path) -> None:
+    content = bytearray((listed / "s2.edf").read_bytes())
+    content[-1] ^= 1
+    (listed / "s2.edf").write_bytes(bytes(content))
+    (check,) = published(listed)
+    assert check.passed is False
+    assert "differ: s2.edf" in check.found
+
+
+def test_another_file_that_differs_is_said_and_no_failure(listed: Path) -> None:
+    (listed / "notes.csv").write_text("a,b\n")
+    (check,) = published(listed)
+    assert check.passed
+    assert "differ, and hold no signals: notes.csv" in check.found
+
+
+def test_without_a_list_nothing_is_said_of_checksums(listed: Path) -> None:
+    (listed / "SHA256SUMS.txt").unlink()
+    assert published(listed) == []
+
+
+# ---- what is known of one corpus ------------------------------------------------------------------------------------
+
+
+def written(name: str, folder: Path) -> Written:
+    (case,) = [case for case in CASES if str(case) == name]
+    return case.write(folder, np.random.default_rng(0))
+
+
+def own(name: str, held: Written, **options: Any) -> dict[str, Check]:
+    """Return the checks that are the reader's own."""
+    corpus = datasets.load(name, held.root, **{**held.options, **options})
+    checks = datasets.checks_of(name)
+    assert checks is not None
+    return {check.what: check for check in checks(held.root, corpus)}
+
+
+def one(checks: dict[str, Check], words: str) -> Check:
+    (check,) = [check for what, check in checks.items() if words in what]
+    return check
+
+
+def test_a_reader_whose_files_cannot_be_checked_fails_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    def checks(root: Path, corpus: Corpus) -> Iterator[Check]:
+        yield Check("first", True)
+        raise ReadError("table.csv", found="nothing", expected="rows")
+
+    monkeypatch.setattr(validating, "checks_of", lambda name: checks)
+    monkeypatch.setattr(validating, "locate", lambda name, root: root)
+    monkeypatch.setattr(validating, "load", lambda name, root, **options: Corpus("made", ()))
+    made = validating.validate("edf", Path("x"))
+    assert made[-2] == Check("first", True)
+    assert made[-1].passed is False
+    assert "table.csv" in made[-1].found
+
+
+@pytest.fixture(scope="module")
+def deap(tmp_path_factory: pytest.TempPathFactory) -> Written:
+    return written("deap-python", tmp_path_factory.mktemp("deap"))
+
+
+def test_labels_of_deap_are_compared_with_the_table_for_every_trial(deap: Written) -> None:
+    checks = own("deap", deap)
+    labels = one(checks, "labels of the files")
+    assert labels.passed
+    trials = 40 * len({expected.subject for expected in deap.recordings})
+    assert labels.found == f"{trials} trials"
+    assert one(checks, "order of Geneva").passed is None
+    assert all(check.passed in (True, None) for check in checks.values())
+
+
+def rewritten(deap: Written, change: Callable[[list[str]], list[str]]) -> Iterator[dict[str, Check]]:
+    """Yield the checks under another table of ratings, and put the table back."""
+    (file,) = deap.root.rglob("participant_ratings.csv")
+    before = file.read_bytes()
+    try:
+        header, *rows = before.decode("utf-8-sig").splitlines()
+        new = [",".join(change(row.split(","))) for row in rows]
+        file.write_text("\n".join([header, *new]) + "\n")
+        yield own("deap", deap)
+    finally:
+        file.write_bytes(before)
+
+
+def test_a_rating_of_deap_that_differs_by_a_tenth_is_named_with_file_and_row(deap: Written) -> None:
+    subject = int(deap.recordings[0].subject[1:])
+
+    def change(row: list[str]) -> list[str]:
+        return [*row[:4], f"{float(row[4]) - 0.1:.2f}", *row[5:]] if row[0] == str(subject) and row[2] == "7" else row
+
+    for checks in rewritten(deap, change):
+        check = one(checks, "labels of the files")
+        assert check.passed is False
+        assert check.found.endswith(f"s{subject:02d}.dat, row 7")
+
+
+def test_rows_of_deap_in_the_order_of_presentation_are_recognised(deap: Written) -> None:
+    for checks in rewritten(deap, lambda row: [row[0], row[2], row[1], *row[3:]]):
+        check = one(checks, "labels of the files")
+        assert check.passed is False
+        assert "follow Trial, the order of presentation" in check.found
+
+
+def test_a_table_of_deap_that_repeats_a_trial_fails(deap: Written) -> None:
+    for checks in rewritten(deap, lambda row: [row[0], "1", *row[2:]]):
+        assert one(checks, "each once").passed is False
+
+
+def test_a_deap_without_its_table_makes_checks_impossible_and_not_wrong(deap: Written) -> None:
+    (file,) = deap.root.rglob("participant_ratings.csv")
+    before = file.read_bytes()
+    file.unlink()
+    try:
+        checks = own("deap", deap)
+    finally:
+        file.write_bytes(before)
+    assert one(checks, "labels of the files").passed is None
+    assert not validating.failed(checks.values())
+
+
+def test_the_electrodes_of_deaps_original_files_are_those_of_their_site(tmp_path: Path) -> None:
+    held = written("deap-original", tmp_path)
+    assert one(own("deap", held), "Twente up to s22").passed
+    (file, *_) = sorted(tmp_path.rglob("s*.bdf"))
+    content = file.read_bytes()
+    file.write_bytes(content.replace(b"Fp1 ", b"tmp ", 1).replace(b"AF3 ", b"Fp1 ", 1).replace(b"tmp ", b"AF3 ", 1))
+    assert f"{file.name} is not in the order of" in one(own("deap", held), "Twente up to s22").found
+
+
+def test_windows_of_biovid_are_counted_by_class_and_compared_with_their_list(tmp_path: Path) -> None:
+    held = written("biovid-A", tmp_path)
+    checks = own("biovid", held)
+    assert one(checks, "87 of part A").passed is False  # invented names
+    assert "has 1 of BL1" in one(checks, "20 windows of each class").found
+    for words in ("those of samples.csv", "classes of samples.csv", "has 2816 rows"):
+        assert one(checks, words).passed
+    gone, cut, *_ = held.signal_files
+    gone.unlink()
+    cut.write_bytes(b"\n".join(cut.read_bytes().splitlines()[:-1]) + b"\n")
+    checks = own("biovid", held)
+    assert one(checks, "those of samples.csv").passed is False
+    assert one(checks, "has 2816 rows").found == f"1 of 9 windows: {cut.name} has 2815"
+
+
+@pytest.mark.parametrize(("shift", "passed"), [(2.0, True), (0.0, False)])
+def test_the_clips_of_ascertain_have_to_show_the_contrast_that_they_were_chosen_for(shift: float, passed: bool) -> None:
+    rng = np.random.default_rng(0)
+    sources = [
+        Source(
+            f"P{s:02d}", fail, trial=f"clip{c:02d}", options={"ratings": {"valence": rng.normal() + shift * (c < 19)}}
+        )
+        for s in range(1, 9)
+        for c in range(1, 37)
+    ]
+    check = ascertain._check_contrast(Corpus("ascertain", tuple(sources)))
+    assert check.passed is passed
+    assert ("try another clip_order" in check.found) is not passed
+    assert ascertain._check_contrast(Corpus("ascertain", tuple(sources[:36]))).passed is None
+
+
+QUEST = "# Subj;{subject};;\n# ORDER;{order}\n# START;{starts}\n# END;{ends}\n"
+NAMES = {"baseline": "Base", "stress": "TSST", "amusement": "Fun"}
+
+
+@pytest.mark.parametrize(
+    ("swap", "late", "failing"), [(False, 0, ""), (True, 0, "order of conditions"), (False, 9, "times")]
+)
+def test_labels_of_wesad_are_compared_with_the_questionnaires(
+    tmp_path: Path, swap: bool, late: int, failing: str
+) -> None:
+    held = written("wesad", tmp_path)
+    for expected in held.recordings:
+        meditations = iter(("Medi 1", "Medi 2"))
+        found = [event for event in expected.events if event[0] != "transient"]
+        names = [NAMES.get(name) or next(meditations) for name, _, _ in found]
+        names = [names[1], names[0], *names[2:]] if swap else names
+        clocks = [
+            ";".join(f"{(late * 60 + t) // 60:.0f}.{t % 60:02.0f}" for t in times)
+            for times in zip(*[e[1:] for e in found], strict=True)
+        ]
+        text = QUEST.format(subject=expected.subject, order=";".join(names), starts=clocks[0], ends=clocks[1])
+        (tmp_path / expected.subject / f"{expected.subject}_quest.csv").write_text(text)
+    checks = own("wesad", held)
+    assert one(checks, "S2 to S17").passed
+    wanted = {"order of conditions": failing != "order of conditions", "times, read as": failing != "times"}
+    assert {words: one(checks, words).passed for words in wanted} == wanted
+
+
+def test_the_load_of_cogwear_has_to_come_before_the_baseline(tmp_path: Path) -> None:
+    held = written("cogwear-wristband", tmp_path)
+    assert one(own("cogwear", held), "before the baseline").passed
+    load = next(folder for folder in tmp_path.rglob("cognitive_load") if (folder.parent / "baseline").is_dir())
+    for file in load.glob("*_[!r]*.csv"):  # an hour later
+        header, *rows = file.read_text().splitlines()
+        cells = [row.split(",") for row in rows]
+        file.write_text("\n".join([header, *(f"{value},{float(time) + 3600}" for value, time in cells)]) + "\n")
+    assert one(own("cogwear", held), "before the baseline").passed is False
+
+
+def test_the_headers_of_eegmat_are_compared_with_what_is_published(
+    tmp_path: Path, eegmat_edf: Callable[..., bytes]
+) -> None:
+    for number in (1, 2):
+        (tmp_path / f"Subject03_{number}.edf").write_bytes(eegmat_edf(60))
+    held = Written(tmp_path, ())
+    checks = own("eegmat", held)
+    assert one(checks, "500 Hz").passed is False
+    assert one(checks, "21 channels").passed
+    assert one(checks, "a rest lasts").passed
+    assert one(checks, "subject-info.csv").passed is None
+    (tmp_path / "Subject03_1.edf").unlink()
+    assert one(own("eegmat", held), "a rest and a task").passed is False
+
+
+@pytest.mark.parametrize("name", ["eegmat", "cogwear", pytest.param("stress-predict", marks=pytest.mark.slow)])
+def test_the_open_recordings_pass_all_checks_and_are_the_published_files(shared_data: Path, name: str) -> None:
+    checks = validating.validate(name, shared_data / name)
+    assert [check for check in checks if check.passed is False] == []
+    (sums,) = [check for check in checks if "SHA-256" in check.what]
+    found = re.match(r"(\d+) of the", sums.found)
+    assert found is not None
+    assert int(found[1]) >= 44
