@@ -287,6 +287,16 @@ def test_a_row_that_is_no_order_costs_that_subjects_order(corpus: Written) -> No
     assert any("row 1" in item.what for item in listed.left_out)
 
 
+def test_a_number_beyond_float32_is_no_sample(corpus: Written) -> None:
+    file = corpus.raw("EEG", 1, 1)
+    values = matlab.load(file)["ThisEEG"]
+    values[3, 5] = 1e200
+    savemat(file, {"ThisEEG": values})
+    data = load("ascertain", corpus.root).sources[0].read().signals["eeg"].data
+    assert np.argwhere(np.isnan(data)).tolist() == [[3, 5]]
+    assert not np.isinf(data).any()
+
+
 # --- labels ---------------------------------------------------------------------------------------------------------
 
 

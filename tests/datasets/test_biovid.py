@@ -198,6 +198,16 @@ def test_rows_and_cells_that_are_missing_are_nan_where_they_are_missing(tmp_path
     assert [item.why[:14] for item in listed.left_out] == ["3 rows are mis", "1 cells withou"]
 
 
+def test_a_number_beyond_float32_is_no_sample(tmp_path: Path) -> None:
+    lines = bio_text(window(5)).split("\n")
+    cells = lines[11].split("\t")
+    lines[11] = "\t".join([cells[0], "4e39", *cells[2:]])
+    listed = load("biovid", write_part(tmp_path, {ANN: ["PA1-001"]}, replace={"PA1-001": "\n".join(lines)}))
+    assert np.flatnonzero(~np.isfinite(only(listed).signals["eda"].data[0])).tolist() == [10]
+    assert [item.why[:14] for item in listed.left_out] == ["1 cells withou"]
+    assert not np.isinf(only(listed).signals["eda"].data).any()
+
+
 def swapped(text: str) -> str:
     lines = text.split("\n")
     lines[50], lines[51] = lines[51], lines[50]

@@ -283,6 +283,14 @@ def test_units_are_converted_into_ours(modality: str, unit: str, value: float, e
     assert modality in UNITS
 
 
+def test_ranges_that_no_device_has_make_no_infinite_samples(tmp_path: Path, make_edf: Make) -> None:
+    channel = {"label": "Cz", "digital": np.arange(400), "samples": 100, "physical": (-1e300, "1e300")}
+    (tmp_path / "a.edf").write_bytes(make_edf([channel]))
+    data = edf.read_recording(tmp_path / "a.edf", subject="a").signals["eeg"].data
+    assert np.isnan(data).any()
+    assert not np.isinf(data).any()
+
+
 def test_no_resistance_is_no_conductance(tmp_path: Path) -> None:
     converted = edf.to_unit(np.array([0.0, 1e6]), "eda", "Ohm")
     assert converted is not None
@@ -370,9 +378,7 @@ def assert_as_mne(file: Path) -> None:
         np.testing.assert_allclose(ours, theirs, rtol=1e-6, atol=1e-9)
 
 
-def test_microvolts_are_those_of_mne_before_any_cast(
-    tmp_path: Path, make_edf: Make, rng: np.random.Generator
-) -> None:
+def test_microvolts_are_those_of_mne_before_any_cast(tmp_path: Path, make_edf: Make, rng: np.random.Generator) -> None:
     channels = [
         {
             "label": label,
