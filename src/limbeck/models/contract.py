@@ -271,8 +271,11 @@ def layer_table(model: nn.Module, modalities: Mapping[str, InputShape]) -> list[
     for name, shape in passed.items():
         module = modules[name]
         parameters = sum(p.numel() for p in module.parameters(recurse=False) if p.requires_grad)
-        rows.append(Layer(name, type(module).__name__, shape, parameters, int(operations.get(name, 0))))
-    own = sum(p.numel() for p in model.parameters(recurse=False) if p.requires_grad)
-    if own:
-        rows.append(Layer("", type(model).__name__, (), own, 0))
+        own = operations.get(name, 0) - sum(
+            operations.get(f"{name}.{child}", 0) for child, _ in module.named_children()
+        )
+        rows.append(Layer(name, type(module).__name__, shape, parameters, int(own)))
+    bare = sum(p.numel() for p in model.parameters(recurse=False) if p.requires_grad)
+    if bare:
+        rows.append(Layer("", type(model).__name__, (), bare, 0))
     return rows
