@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from limbeck.errors import DataError, ReadError
 from limbeck.recording import Corpus, LeftOut, Source
 from limbeck.windows.cutting import cut_recording, name_of
@@ -153,7 +155,7 @@ def windows_of(piece: Piece, plan: Plan, store: Path | None) -> xr.Dataset:
         raise DataError(f"The windows of {name_of(piece.source)} are neither in memory nor in a cache.")
     path = store / f"{piece.key}.zarr"
     try:
-        return load(path)
+        return _unpacked(load(path))
     except DataError as error:
         discard(path, str(error))
     windows = cut_recording(piece.source.read(), plan, piece.wanted)
@@ -164,7 +166,32 @@ def windows_of(piece: Piece, plan: Plan, store: Path | None) -> xr.Dataset:
 def _keep(windows: xr.Dataset, path: Path, source: Source) -> None:
     """Write an entry; what was left out is stored without the folders of the files, which may move."""
     facts = json.loads(windows.attrs["facts"])
-    write(windows.assign_attrs(facts=json.dumps(_detached(facts, source))), path)
+    write(_packed(windows).assign_attrs(facts=json.dumps(_detached(facts, source))), path)
+
+
+def _packed(windows: xr.Dataset) -> xr.Dataset:
+    """Put the variables that have one number per window into one array, since an entry pays for each that it holds.
+
+    All of them are exact as float64: times, classes, counts, and yes or no.
+    """
+    names = [str(name) for name, variable in windows.data_vars.items() if variable.dims == ("window",)]
+    table = np.stack([windows[name].to_numpy().astype(np.float64) for name in names], axis=1)
+    about = [[name, windows[name].dtype.str, dict(windows[name].attrs)] for name in names]
+    return windows.drop_vars(names).assign(columns=(("window", "column"), table, {"about": about}))
+
+
+def _unpacked(stored: xr.Dataset) -> xr.Dataset:
+    """Return what was packed; an entry of another form is damaged."""
+    try:
+        columns = stored["columns"]
+        about = columns.attrs["about"]
+        single = {
+            name: ("window", column.astype(np.dtype(kind)), attributes)
+            for (name, kind, attributes), column in zip(about, columns.to_numpy().T, strict=True)
+        }
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"The windows are damaged ({type(error).__name__}: {error}).") from error
+    return stored.drop_vars("columns").assign(single)
 
 
 def _folders(source: Source) -> list[str]:

@@ -29,7 +29,7 @@ __all__ = ["SLACK", "Calibration", "Plan", "make_plan"]
 SLACK = 1e-6
 """Seconds (or samples) by which rounding may move an edge."""
 
-_FORMAT = 4
+_FORMAT = 5
 """Raised when stored windows change in a way that their modules' source does not tell."""
 
 
