@@ -297,6 +297,14 @@ def test_all_mistakes_are_told_at_once():
             "threshold is 7, outside of what is neutral",
         ),
         ({"name": "x", "ratings": "v", "neutral": [4, 6], "threshold": "subject_mean"}, "give one of the two"),
+        (
+            {"name": "x", "ratings": "v", "neutral": [4, 6], "at_threshold": "high"},
+            "at_threshold goes with threshold; with neutral",
+        ),
+        (
+            {"name": "x", "quadrants": ["v", "a"], "neutral": {"v": [4, 6], "a": [3, 5]}, "at_threshold": "drop"},
+            "at_threshold goes with threshold; with neutral",
+        ),
         ({"name": "x", "quadrants": ["v"], "threshold": 5}, "quadrants must be a list of two ratings"),
         ({"name": "x", "quadrants": ["v", "v"], "threshold": 5}, "quadrants must be a list of two ratings"),
         ({"name": "x", "quadrants": "va", "threshold": 5}, "quadrants must be a list of two ratings"),

@@ -136,7 +136,7 @@ def test_markers_are_the_events_where_no_table_is(tmp_path: Path) -> None:
     assert only(load("bids", tmp_path)).events == (Event("event", 0.5, 1.5),)
 
 
-@pytest.mark.parametrize("target", ["../../../secret.eeg", "/etc/passwd", "C:\\secret.eeg", "old_name.eeg"])
+@pytest.mark.parametrize("target", ["../../../secret.eeg", "/etc/passwd", "..\\secret.eeg", "old_name.eeg"])
 def test_a_header_that_points_elsewhere_reads_the_file_beside_it(target: str, tmp_path: Path) -> None:
     root = tmp_path / "deep" / "data"
     (tmp_path / "secret.eeg").write_bytes(bytes(800))

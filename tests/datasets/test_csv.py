@@ -500,6 +500,14 @@ def test_sensors_with_a_clock_of_their_own_are_put_onto_the_recordings(write: Wr
     assert corpus.left_out == []
 
 
+@pytest.mark.parametrize("cell", ["NaN", "n/a", " "])
+def test_a_missing_trial_in_the_table_of_clocks_means_all_trials(cell: str, write: Write) -> None:
+    corpus = load("csv", write({"clocks.csv": CLOCKS.replace("p1,,", f"p1,{cell},")}))
+    starts = {(r.subject, r.trial): r.signals["eda"].start for r in corpus}
+    assert starts == {("p1", "t2"): -1.25, ("p1", "t1"): 0.5, ("p10", "t1"): 0}
+    assert corpus.left_out == []
+
+
 def test_a_drift_is_undone_and_would_be_seen_without(write: Write) -> None:
     own = np.arange(3600 * 4) / 4  # an hour on the sensor's clock
     true = 2 + own * (1 + 80e-6)

@@ -121,8 +121,18 @@ def test_a_film_without_samples_costs_its_own_recording(tmp_path: Path, people: 
 
 def test_samples_that_are_no_numbers_are_missing(tmp_path: Path, people: list[dict[str, Any]]) -> None:
     people[0]["EEG"]["stimuli"][0, 0][5, 3] = np.inf
-    data = one(write_file(tmp_path, content(people, 2)), baseline="omit").signals["eeg"].data
-    assert np.argwhere(np.isnan(data)).tolist() == [[3, 5]]
+    people[0]["ECG"]["stimuli"][0, 0][:] = np.nan
+    people[0]["EEG"]["stimuli"][1, 0][:] = np.nan
+    people[0]["ECG"]["stimuli"][1, 0][:] = np.nan
+    corpus = load("dreamer", write_file(tmp_path, content(people, 2)), baseline="omit")
+    recordings = list(corpus)
+    assert np.argwhere(np.isnan(recordings[0].signals["eeg"].data)).tolist() == [[3, 5]]
+    assert set(recordings[0].signals) == {"eeg"}
+    assert [(r.subject, r.trial) for r in recordings] == [("S01", "1"), ("S02", "1"), ("S02", "2")]
+    text = " ".join(f"{item.what}: {item.why}" for item in corpus.left_out)
+    assert "participant 1, film 1: EEG: 1 of " in text
+    assert "participant 1, film 1: ECG: no sample of the film is a number" in text
+    assert "participant 1, film 2: found no sample that is a number" in text
 
 
 def test_the_unit_of_the_ecg_is_an_option_and_doubted_where_it_cannot_be(
@@ -171,7 +181,8 @@ def test_checks(tmp_path: Path, rng: np.random.Generator) -> None:
         people[1][sensor]["baseline"] = cell([np.zeros((61 * rate, columns))] * 18, (18, 1))
     file = write_file(tmp_path, content(people, 18))
     found = {check.what: check for check in checks(tmp_path, load("dreamer", file))}
-    assert not found["there are 23 participants"].passed
+    participants = found["there are as many participants as noOfSubjects says"]
+    assert (participants.passed, participants.found) == (True, "2 cells, noOfSubjects 2")
     assert found["there are 18 films"].passed
     assert found["EEG has 128 Hz and ECG 256 Hz"].passed
     assert found["EEG and ECG of every film are there and equally long"].passed

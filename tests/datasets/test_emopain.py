@@ -210,6 +210,15 @@ def test_files_of_nobody_and_the_other_version_are_named(tmp_path: Path) -> None
     assert "CoordinateData: holds participants, too" in whys(listed)
 
 
+def test_partitions_may_lie_in_a_folder_of_their_own_name(tmp_path: Path) -> None:
+    for place in ("train/train/P1.mat", "validation/Validation/C2.mat"):
+        write_participant(tmp_path / place, rng(), 31)
+    (tmp_path / "train" / "train" / "notes.mat").write_bytes(b"")
+    listed = load("emopain", tmp_path)
+    assert [(source.subject, source.session) for source in listed.sources] == [("P1", "train"), ("C2", "validation")]
+    assert "notes.mat: called after no participant" in whys(listed)
+
+
 def test_a_partition_behind_a_link_that_leads_out_is_told(root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     away = tmp_path_factory.mktemp("away")
     write_participant(away / "P9.mat", rng(), 31)
@@ -240,7 +249,7 @@ def test_checks_count_participants_and_compare_the_groups(tmp_path: Path) -> Non
 
     rule = "patients are protective more of the time than controls"
     found = checked()
-    assert found["train has 10 patients and 6 controls"] == (False, "1 patients and 1 controls")
+    assert found["train has 10 patients and 6 controls"] == (None, "1 patients and 1 controls")
     assert found["test has 3 patients and 5 controls"][0] is None
     assert found["frames are at the stated rate"][0] is None
     assert found[rule] == (True, "50.0% and 10.0% of the frames")

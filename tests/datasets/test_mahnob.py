@@ -448,7 +448,24 @@ def test_names_with_blanks_and_capitals(root: Path, make: Make, sessions: Path) 
     (folder / "P2-Rec1-2010.01.01.10.00.00_C1 trigger _C_Section_2.avi").write_bytes(b"video")
     bdf_file = folder / "Part_2_S_Trial1_emotion.bdf"
     bdf_file.rename(folder / "PART_2_S_TRIAL1_EMOTION.BDF")
-    assert set(only(root).signals) == {"eeg", "ecg", "eda", "resp", "temp", "gaze"}
+    described = folder / "session.xml"
+    text = described.read_text(encoding="utf-8").replace("emotion.bdf", "emotion.bdf ").replace("Physio", "physio")
+    described.unlink()
+    (folder / "Session.XML").write_text(text, encoding="utf-8")
+    assert looks_like(root)
+    recording = only(root)
+    assert set(recording.signals) == {"eeg", "ecg", "eda", "resp", "temp", "gaze"}
+    assert not recording.notes
+
+
+def test_a_bdf_file_of_another_name_is_not_said_to_be_absent(root: Path, make: Make, sessions: Path) -> None:
+    make(2, 1)
+    make(2, 2)
+    bdf_file = sessions / "134" / "Part_2_S_Trial2_emotion.bdf"
+    bdf_file.rename(bdf_file.with_name("Part_2_S_Trial2_emotion (1).bdf"))
+    corpus = load("mahnob-hci", root)
+    assert len(corpus) == 1
+    assert "no .bdf file that session.xml names, or that is named as published" in said(corpus.left_out)
 
 
 def test_the_folder_of_sessions_itself_and_one_folder_more(root: Path, make: Make, sessions: Path) -> None:
@@ -651,6 +668,36 @@ def test_gaze_begins_where_the_movie_does(root: Path, make: Make, sessions: Path
     assert "no MovieStart" in said(recording.notes)
 
 
+@pytest.mark.parametrize("with_end", [True, False])
+def test_the_start_of_the_next_movie_is_not_that_of_the_clip(
+    root: Path, make: Make, sessions: Path, *, with_end: bool
+) -> None:
+    """A section may end in the film that is shown next, and begin behind the mark of its own."""
+    expected = make()
+
+    def shift(text: str) -> str:
+        lines = text.split("\r\n")
+        (start,) = (line for line in lines if "\tMovieStart\t" in line)
+        (end,) = (line for line in lines if "\tMovieEnd\t" in line)
+        lines.remove(start)
+        later = end.replace("MovieEnd", "MovieStart").replace("69.avi", "colorbars_final.avi")
+        lines.insert(lines.index(end) + 1, later)
+        if not with_end:
+            lines.remove(end)
+        return "\r\n".join(lines)
+
+    edit_gaze(sessions, shift)
+    gaze = only(root).signals["gaze"]
+    assert gaze.start == pytest.approx(1.0)
+    assert gaze.data.shape == expected.signals["gaze"].data.shape
+
+
+def test_a_start_without_the_clips_name_is_its_start(root: Path, make: Make, sessions: Path) -> None:
+    make()
+    edit_gaze(sessions, lambda text: text.replace("69.avi", ""))
+    assert only(root).signals["gaze"].start == pytest.approx(1.005)
+
+
 def test_malformed_rows_of_gaze_are_counted(root: Path, make: Make, sessions: Path) -> None:
     make()
     edit_gaze(sessions, lambda text: text.replace("\r\n", "\r\nnonsense\r\n1\t2\t3\r\n") + "\r\n")
@@ -826,7 +873,6 @@ def test_checks_of_a_sound_corpus(root: Path, make: Make, rng: np.random.Generat
         ({"rate": 512}, "256 Hz"),
         ({"pulses": [(1.0, 4, 16)]}, "two triggers"),
         ({"attributes": {"vidEndSmp": "300"}}, "as far apart"),
-        ({"bdf": False}, "has its .bdf file"),
         ({"attributes": {"cutNr": "6"}}, "sessionId"),
     ],
 )
@@ -837,6 +883,14 @@ def test_checks_find_what_is_wrong(root: Path, make: Make, options: dict[str, An
     assert check.passed is False
     assert "134" in check.found
     assert "132" not in check.found
+
+
+def test_a_clip_without_physiology_is_told_and_is_no_failure(root: Path, make: Make) -> None:
+    make(2, 1, media="1.avi")
+    make(2, 2, media="2.avi", bdf=False)
+    check = outcome(run_checks(root), "has its .bdf file")
+    assert check.passed is None, "some of the published sessions have none"
+    assert check.found == "1 have none: 134"
 
 
 def test_checks_find_missing_channels_and_one_order_for_all(

@@ -150,6 +150,26 @@ def test_a_second_file_of_a_task_and_files_of_no_task_are_named(root: Path) -> N
     assert recording_of(corpus, "2ea4", "Math").signals["ecg"].data.shape == (1, 100)
 
 
+def test_files_called_otherwise_are_named(root: Path) -> None:
+    file = file_of(root, "2ea4", "Stroop")
+    file.rename(file.with_name("2ea4_Stroop (1).txt"))
+    assert "2ea4_Stroop (1).txt: not called as a recording of 2ea4" in whys(load("stressid", root))
+
+
+def test_a_row_without_a_label_contradicts_none(tmp_path: Path) -> None:
+    file = tmp_path / "labels.csv"
+    file.write_text("subject/task,binary-stress\n2ea4_Math,NaN\n2ea4_Math,1\n2ea4_Math,\n")
+    assert read_labels(file) == ({("2ea4", "math"): {"binary_stress": 1.0}}, [])
+
+
+def test_a_row_of_answers_that_never_ends_costs_itself(tmp_path: Path) -> None:
+    file = tmp_path / "self_assessments.csv"
+    file.write_text(f"subject;Math_stress\n2ea4;7\n{'x' * 200_000};3\n")
+    ratings, left_out = read_assessments(file)
+    assert ratings == {("2ea4", "math"): {"stress": 7.0}}
+    assert left_out[0].what.endswith("row 3")
+
+
 def test_labels_without_a_recording_are_named(root: Path) -> None:
     assert "labels.csv: g7h1: no recording of Video2" in whys(load("stressid", root))
     assert "g7h1" not in whys(load("stressid", root, subjects=["2ea4"]))
@@ -257,11 +277,14 @@ def test_checks_hold_labels_against_answers(root: Path) -> None:
     assert found[rule] == (True, "")
     assert found["there are at most 65 subjects"] == (True, "3 subjects")
     assert found["signals are at 500 Hz"][0] is None
-    assert found["labels.csv has every recording"] == (False, "2ea4_Math")
+    assert found["labels.csv has every recording"] == (True, "")
+    assert found["every row of labels.csv has a label"] == (None, "2ea4_Math")  # there are such rows as published
     stressed = recording_of(load("stressid", root), "2ea4", "Relax").ratings["binary_stress"] == 1
     old, new = ("1,", "0,") if stressed else ("0,", "1,")
     edit(root / "labels.csv", lambda text: text.replace(f"2ea4_Relax,{old}", f"2ea4_Relax,{new}"))
     assert checked(root)[rule] == (False, "2ea4_Relax")
+    edit(root / "labels.csv", lambda text: text.replace("2ea4_Stroop,", "2ea9_Stroop,"))
+    assert checked(root)["labels.csv has every recording"] == (False, "2ea4_Stroop")
     (root / "self_assessments.csv").unlink()
     assert checked(root)[rule][0] is None
     (root / "labels.csv").unlink()

@@ -28,3 +28,17 @@ def test_what_is_no_such_table_is_refused(tmp_path: Path) -> None:
     file.write_bytes(b"a;b\n1;2\n")
     with pytest.raises(ReadError, match=r"row 1: found the columns 'a;b'; expected who among them"):
         read_rows(file, ["who"])
+
+
+def test_a_cell_without_end_is_refused_with_its_row(tmp_path: Path) -> None:
+    file = tmp_path / "labels.csv"
+    file.write_text("subject,label\na,1\nb," + "x" * 200_000 + "\n")
+    with pytest.raises(ReadError, match=r"labels\.csv, row 3: found .*; expected cells of ordinary length"):
+        read_rows(file, ["subject"])
+
+
+def test_a_column_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "labels.csv"
+    file.write_text("subject,label,label\na,1,0\n")
+    with pytest.raises(ReadError, match=r"row 1: found the column .label. twice"):
+        read_rows(file, ["subject"])

@@ -298,6 +298,17 @@ def test_channels_of_another_kind_go_where_they_belong(read: Read) -> None:
     assert "TRIGGER, Packet Counter, AUX1: neither type nor label" in notes_of(recording)
 
 
+def test_channels_of_a_headset_that_are_no_electrodes_are_told(read: Read) -> None:
+    labels = ("INTERPOLATED", "AF3", "RAW_CQ", "GYROX", "Right AUX", "AccelX", "E5", "TIME_STAMP_s")
+    samples = np.random.default_rng(0).normal(size=(100, 8))
+    stream = XdfStream("Headset", "EEG", 50, samples, steady(AT, 100, 50), "double64", labels, ["uV"] * 8)
+    recording = read([stream])
+    assert {m: s.channels for m, s in recording.signals.items()} == {"eeg": ("AF3", "E5")}
+    assert "INTERPOLATED, RAW_CQ, GYROX, Right AUX, AccelX, TIME_STAMP_s: neither" in notes_of(recording)
+    own = one("ACC", np.zeros((10, 1))[:, 0], labels=("AccX",))
+    assert read([own]).signals["acc"].channels == ("AccX",)
+
+
 def test_streams_without_a_type_are_known_by_labels_or_by_name(read: Read) -> None:
     labelled = eeg(kind="", labels=("GSR", "Temp"), units=("uS", "C"))
     assert set(read([labelled]).signals) == {"eda", "temp"}
@@ -429,6 +440,27 @@ def test_streams_of_markers_end_each_others_nothing_and_codes_are_markers_too(re
     recording = read([marks([1, 8], ["a", "b"]), codes, eeg()])
     found = [(event.name, round(event.start, 6), round(event.end, 6)) for event in recording.events]
     assert found == [("a", 1, 8), ("1", 1.5, 6), ("12", 6, 10), ("b", 8, 10)]
+
+
+@pytest.mark.parametrize("idle", [0, 65280])
+def test_a_channel_of_triggers_marks_where_its_numbers_change(idle: int, read: Read) -> None:
+    codes = np.full(1280, idle)
+    for at, code in ((128, 3), (320, 4), (640, 3)):
+        codes[at : at + 5] = code
+    triggers = one("Markers", codes, 64, format="int32")
+    recording = read([eeg(1280), triggers])
+    found = [(event.name, event.start, event.end) for event in recording.events]
+    assert found == [
+        (name, pytest.approx(start), pytest.approx(end))
+        for name, start, end in (("3", 2, 5), ("4", 5, 10), ("3", 10, 20))
+    ]
+    assert f"a marker is where they change, and {idle} is taken for none" in notes_of(recording)
+
+
+def test_numbers_that_change_all_the_time_are_no_triggers(read: Read) -> None:
+    recording = read([eeg(), one("Trigger", np.arange(640), 64)])
+    assert recording.events == ()
+    assert "639 changes in 640 samples" in notes_of(recording)
 
 
 def test_irregular_numbers_are_traces_with_the_times_they_came_at(read: Read) -> None:

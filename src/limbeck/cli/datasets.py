@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,10 +16,11 @@ from limbeck.cli.inspection import print_checks, print_inspection
 from limbeck.cli.printing import check_name, counted, print_entry, print_facts, print_left_out, print_table, size, width
 from limbeck.cli.processes import available_jobs, one_thread
 from limbeck.cli.progress import watching
-from limbeck.errors import did_you_mean
+from limbeck.errors import DataError, did_you_mean
 
 if TYPE_CHECKING:
     from limbeck.datasets import DatasetInfo
+    from limbeck.datasets.inspecting import Inspection
 
 datasets_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
 
@@ -237,15 +240,17 @@ def inspect(
         from limbeck.report.signals import refuse_to_replace
 
         refuse_to_replace(plot)
+    if csv is not None:
+        _refuse_to_replace(csv)
     name, place = _find(what, root)
-    corpus = datasets.load(name, place, **_options(options))
+    corpus = datasets.load(name, place, **_options(options, name))
     drawn = find_source(corpus, subject, trial) if plot is not None else None
     with watching(quiet=False) as watch:
         watch.phase(f"reading {name}")
         inspection = look_over(corpus, jobs=jobs or available_jobs(), progress=watch.step)
     print_inspection(inspection, datasets.info(name))
     if csv is not None:
-        inspection.to_frame().to_csv(csv, index=False)
+        _write_table(inspection, csv)
         typer.echo(f"{counted(len(corpus), 'recording')} written to {csv}", err=True)
     if drawn is not None and plot is not None:
         from limbeck.report.recordings import draw_recording
@@ -276,7 +281,9 @@ def validate(
     name, place = _find(what, root)
     with watching(quiet=False) as watch:
         watch.phase(f"checking {name}")
-        checks = validating.validate(name, place, _options(options), jobs=jobs or available_jobs(), progress=watch.step)
+        checks = validating.validate(
+            name, place, _options(options, name), jobs=jobs or available_jobs(), progress=watch.step
+        )
     if as_json:
         typer.echo(json.dumps([vars(check) for check in checks], indent=2, ensure_ascii=False))
     else:
@@ -307,7 +314,8 @@ def convert(
     if to.lower() not in formats:
         raise typer.BadParameter(f"there is no format '{to}'.{did_you_mean(to.lower(), formats)}")
     name, place = _find(what, root)
-    corpus = datasets.load(name, place, **_options(options))
+    _refuse_inside(out, datasets.data_home() / name if place is None else place)
+    corpus = datasets.load(name, place, **_options(options, name))
     with watching(quiet=False) as watch:
         watch.phase(f"converting {name}")
         done = converting.convert(
@@ -339,7 +347,42 @@ def _find(what: str | None, root: Path | None) -> tuple[str, Path | None]:
     return name, place
 
 
-def _options(given: Sequence[str] | None) -> dict[str, Any]:
+def _refuse_inside(out: Path, place: Path) -> None:
+    """Refuse to write into the folder of the data set that is read: raw data stay as they are."""
+    if place.is_dir() and out.resolve().is_relative_to(place.resolve()):
+        raise DataError(f"{out} lies in {place}, the folder of the data set itself. Choose a folder outside of it.")
+
+
+def _refuse_to_replace(table: Path) -> None:
+    """Refuse the name of a file that is not such a table: it may be one of the data set's own."""
+    from limbeck.datasets.inspecting import KEYS
+
+    if not table.is_file():  # nothing, or /dev/stdout
+        return
+    try:
+        with table.open("rb") as stream:
+            start = stream.read(200)
+    except OSError as error:
+        raise DataError(f"{table} cannot be written: {error}.") from error
+    if not start.startswith(",".join(KEYS).encode()):
+        raise DataError(f"{table} is there already and was not written by this command; choose another name.")
+
+
+def _write_table(inspection: Inspection, table: Path) -> None:
+    """Write a row per recording; whole, or not at all."""
+    from limbeck.atomic import write_atomically
+
+    frame = inspection.to_frame()
+    try:
+        if table.exists() and not table.is_file():
+            frame.to_csv(table, index=False)
+        else:
+            write_atomically(table, lambda place: frame.to_csv(place, index=False))
+    except OSError as error:
+        raise DataError(f"{table} cannot be written: {error}.") from error
+
+
+def _options(given: Sequence[str] | None, name: str) -> dict[str, Any]:
     """Return options of a reader from ``key=value``, the values being YAML."""
     import yaml
 
@@ -349,7 +392,47 @@ def _options(given: Sequence[str] | None) -> dict[str, Any]:
         if not equals or not key.strip():
             raise typer.BadParameter(f"--option takes KEY=VALUE; found '{text}'")
         try:
-            options[key.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
+            options[key.strip()] = yaml.load(value, Loader=_loader())  # noqa: S506 - a safe loader
+        except (yaml.YAMLError, ValueError) as error:  # a date that there is not is a ValueError
             raise typer.BadParameter(f"--option {key}: the value '{value}' is no YAML") from error
+    _refuse_types(name, options)
     return options
+
+
+@cache
+def _loader() -> Any:
+    """Return a loader for which ``010`` is a name and not the number 8, and ``1e3`` a number, as in YAML 1.2."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        pass
+
+    own = ("int", "float", "timestamp")
+    Loader.yaml_implicit_resolvers = {
+        sign: [(tag, form) for tag, form in forms if tag.rpartition(":")[2] not in own]
+        for sign, forms in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    number = r"[-+]?(?:0|[1-9][0-9]*)"
+    signs = list("-+.0123456789")
+    Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(rf"{number}$"), signs)
+    decimal = rf"(?:{number}\.[0-9]*|[-+]?\.[0-9]+|{number}(?=[eE]))(?:[eE][-+]?[0-9]+)?|[-+]?\.inf|\.nan"
+    Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(rf"(?:{decimal})$"), signs)
+    return Loader
+
+
+def _refuse_types(name: str, options: Mapping[str, Any]) -> None:
+    """Refuse what is no number, or no true or false, where the reader's option can be nothing else."""
+    import typing
+
+    from limbeck import datasets
+
+    hints = typing.get_type_hints(datasets.DATASETS[name])
+    for option, value in options.items():
+        hint = hints.get(option)
+        kinds = set(typing.get_args(hint) or (hint,))
+        if not kinds <= {int, float, bool, type(None)} or type(value) in kinds:
+            continue
+        if float in kinds and type(value) is int:
+            continue
+        wanted = "true or false" if bool in kinds else "a whole number" if int in kinds else "a number"
+        raise typer.BadParameter(f"--option {option}: needs {wanted}; found {value!r}")

@@ -148,7 +148,7 @@ class Check:
 
 
 Checks = Callable[[Path, Corpus], Iterator[Check]]
-"""What looks over a corpus beyond what every reader sees: ``checks(root, corpus)``, `root` as :func:`locate` gives it."""
+"""What looks over a corpus beyond what every reader sees: ``checks(root, corpus)``, `root` as `locate` gives it."""
 
 
 _INFOS: dict[str, DatasetInfo] = {}
@@ -255,7 +255,8 @@ def locate(name: str, root: Path | None) -> Path:
 _GUESSED_FILES: tuple[str, ...] = ("edf", "xdf", "dreamer", "e4")
 _GUESSED_FOLDERS: tuple[str, ...] = (
     *("stress-predict", "deap", "wesad", "ascertain", "biovid", "mahnob-hci", "cogwear", "amigos", "dreamer"),
-    *("seed-iv", "seed", "stressid", "k-emocon", "case", "emopain", "eegmat", "zarr", "bids", "csv", "e4", "xdf", "edf"),
+    *("seed-iv", "seed", "stressid", "k-emocon", "case", "emopain", "eegmat"),
+    *("zarr", "bids", "csv", "e4", "xdf", "edf"),
 )  # in this order
 
 
@@ -273,11 +274,7 @@ def guess(path: str | Path) -> str:
     path = Path(path)
     if not path.exists():
         raise ReadError(path, found="no such file or folder", expected="a recording", advice="Correct the path.")
-    if path.is_file():
-        names = _GUESSED_FILES
-    else:
-        names = _GUESSED_FOLDERS
-    for name in names:
+    for name in _GUESSED_FILES if path.is_file() else _GUESSED_FOLDERS:
         if importlib.import_module(_MODULES[name]).looks_like(path):
             return name
     raise ReadError(
@@ -288,7 +285,7 @@ def guess(path: str | Path) -> str:
 
 
 def read_files(paths: list[Path]) -> Corpus:
-    """List new recordings, to be predicted on: E4 sessions (folder or zip) and EDF, BDF or XDF files, mixed as they come.
+    """List new recordings, to be predicted on: E4 sessions (folder or zip), EDF, BDF and XDF files, mixed as they come.
 
     Parameters
     ----------

@@ -35,6 +35,8 @@ logger = logging.getLogger(__name__)
 FLAWED = ("P09", "P12", "P21", "P22", "P23", "P24", "P33")
 """Participants with missing or invalid samples, which published code leaves out."""
 
+_NO_LONG = ("P08", "P24", "P28")
+_NO_LONG_RATINGS = (*_NO_LONG, "P32")
 _MODULES = tuple(f"limbeck.datasets.{name}" for name in ("amigos", "dreamer", "edf", "matlab"))
 _SUBJECTS = 40
 _SHORT, _LONG = 16, 4
@@ -93,8 +95,10 @@ def _files(folder: Path, depth: int = 3) -> Iterator[tuple[str, Path]]:
 
 
 def _without_file(folder: Path, depth: int = 3) -> Iterator[LeftOut]:
-    """Yield the folders of participants without their file, and what is called as a file but is none."""
+    """Yield the folders of participants without their file, what is called as a file but is none, and archives."""
     for child in visible(folder):
+        if child.suffix.lower() == ".zip" and child.is_file() and _subject(f"{child.stem}.mat") is not None:
+            yield LeftOut(str(child), "an archive is not read: unpack it")
         if not child.is_dir() or not is_inside(child, folder):
             continue
         subject = _subject(child.name) or _subject(f"{child.name}.mat")
@@ -120,11 +124,13 @@ def _key(file: Path, beginning: str) -> str:
     return min(found, key=len)
 
 
-def _cells(file: Path, beginning: str) -> list[Any]:
-    """Return a small variable's cells, one per video."""
+def _cells(file: Path, beginning: str, *, plain: bool = False) -> list[Any]:
+    """Return a small variable's cells, one per video; `plain` also takes a row of characters or a number for each."""
     key = _key(file, beginning)
     value = matlab.load(file, [key], limit=_LARGEST_TABLES)[key]
-    if not isinstance(value, np.ndarray) or value.dtype != object:
+    if plain and isinstance(value, list):
+        return value
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in ("Ofiu" if plain else "O"):
         raise ReadError(file, where=f"'{key}'", found=f"a {type(value).__name__}", expected="a cell per video")
     return value.ravel(order="F").tolist()
 
@@ -132,7 +138,7 @@ def _cells(file: Path, beginning: str) -> list[Any]:
 def _videos(file: Path) -> tuple[list[str], list[LeftOut]]:
     """Return what the videos are called, in the order of the file's cells."""
     try:
-        ids = [_video(cell) for cell in _cells(file, "videoid")]
+        ids = [_video(cell) for cell in _cells(file, "videoid", plain=True)]
     except ReadError as error:
         if error.where == "" and "the variables" not in error.found:
             raise  # the file as a whole cannot be read
@@ -282,11 +288,15 @@ def _external(file: Path, cell: int, place: str, onset: float, end: float) -> tu
     except ReadError as error:
         why = f"found {error.found}; expected {error.expected}; it is not used"
         return {}, [LeftOut(f"{place}: external annotation", why)]
-    # Counted from 0 or from 1: the first row is the first segment.
-    starts = onset + _SEGMENT * (rows[:, 0] - rows[0, 0])
+    # Counted from 0 or from 1; a first row of a later number means that rows before it are missing, where that fits.
+    first, notes = float(rows[0, 0]), []
+    base = 1.0 if first > 1 and onset + _SEGMENT * (first - 1) < end else first
+    if first > 1:
+        why = f"its first segment has the number {first:g}; taken as counted from {base:g}"
+        notes.append(LeftOut(f"{place}: external annotation", why))
+    starts = onset + _SEGMENT * (rows[:, 0] - base)
     there = starts < end
     middles = (starts + np.minimum(starts + _SEGMENT, end)) / 2
-    notes = []
     if not there.all():
         why = f"{int((~there).sum())} of {len(rows)} segments begin after the end of the signals; they are not used"
         notes.append(LeftOut(f"{place}: external annotation", why))
@@ -306,8 +316,6 @@ def _external(file: Path, cell: int, place: str, onset: float, end: float) -> tu
 
 def _checks(root: Path, corpus: Corpus) -> Iterator[Check]:
     files = dict(reversed(list(_files(root))))
-    missing = [name for name in (f"P{n:02d}" for n in range(1, _SUBJECTS + 1)) if name not in files]
-    yield Check(f"there are {_SUBJECTS} participants", not missing, f"missing: {', '.join(missing)}" if missing else "")
     names: set[tuple[str, ...]] = set()
     odd: dict[str, list[str]] = {"cells": [], "labels": [], "external": []}
     for subject, file in sorted(files.items()):
@@ -320,7 +328,8 @@ def _checks(root: Path, corpus: Corpus) -> Iterator[Check]:
             if set(counts) != {_SHORT + _LONG}:
                 odd["cells"].append(f"{subject}: {counts}")
             for cell, value in enumerate(_cells(file, "labels_selfassess")):
-                if not isinstance(value, np.ndarray) or value.shape != (1, len(_LABELS)):
+                known = subject in _NO_LONG_RATINGS and cell >= _SHORT and np.size(value) == 0
+                if not known and (not isinstance(value, np.ndarray) or value.shape != (1, len(_LABELS))):
                     odd["labels"].append(f"{subject}, video {cell + 1}")
             for cell, value in enumerate(_cells(file, "labels_ext")):
                 table = value if isinstance(value, np.ndarray) and value.ndim == 2 else np.zeros((0, 0))
@@ -333,9 +342,11 @@ def _checks(root: Path, corpus: Corpus) -> Iterator[Check]:
     for name, what in (
         ("cells", f"every file has {_SHORT + _LONG} cells of each kind"),
         ("labels", f"every self-assessment has {len(_LABELS)} numbers"),
-        ("external", "annotations of outsiders lie between -1 and 1"),
     ):
         yield Check(what, not odd[name], ", ".join(odd[name][:12]))
+    # The range is not known for certain, so that values outside of it prove nothing.
+    what = "annotations of outsiders lie between -1 and 1"
+    yield Check(what, None if odd["external"] else True, ", ".join(odd["external"][:12]))
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -489,6 +500,7 @@ def _listed(
         names, notes = _videos(file)
     except ReadError as error:
         return [], [LeftOut(error.file, str(error))]
+    notes += _without_name(file, len(names))
     sessions = _sessions(names)
     orders = {"short": itertools.count(), "long": itertools.count()}
     makers = [
@@ -496,6 +508,16 @@ def _listed(
         for cell, (name, session) in enumerate(zip(names, sessions, strict=True))
     ]
     return [make for make, session in zip(makers, sessions, strict=True) if wanted in ("all", session)], notes
+
+
+def _without_name(file: Path, names: int) -> list[LeftOut]:
+    """Say which videos are rated, but have no name: the signals' own cells are not opened for listing."""
+    try:
+        rated = len(_cells(file, "labels_selfassess"))
+    except ReadError:
+        return []  # said where it is read
+    why = f"VideoIDs names {names} of {rated} videos; the others are not read"
+    return [LeftOut(f"{file}: videos {names + 1} to {rated}", why)] if rated > names else []
 
 
 def _source(file: Path, subject: str, session: str, video: str, cell: int, order: int, settings: _Settings) -> Source:

@@ -91,6 +91,7 @@ _NEAR = 0.02  # of a rate: nearer to a rate that devices have than this, and it 
 _DEVICE_RATES = (4, 8, 10, 16, 20, 25, 32, 50, 51.2, 64, 100, 128, 200, 250, 256, 500, 512, 1000)
 _GAP = 0.5  # seconds without a sample that are noted
 _DRIFT = 0.05  # of the stated rate, by which time stamps may differ without a note
+_FEW = 5  # subjects, of whom fewer than this cannot show that ratings contradict an order
 _CLEAR = 3.0  # standard errors by which the ratings have to prefer one order before it is called the right one
 
 
@@ -660,14 +661,25 @@ def _read_clip(
 
 
 def _source(
-    files: Mapping[str, Path], subject: str, clip: _Clip, ratings: Mapping[str, float], layout: _Layout
+    files: Mapping[str, Path],
+    subject: str,
+    clip: _Clip,
+    ratings: Mapping[str, float],
+    clip_order: str,
+    layout: _Layout,
 ) -> Source:
     return Source(
         subject=subject,
         trial=f"clip{clip.clip + 1:02d}",
         read=partial(_read_clip, files, subject, clip, ratings, layout),
         files=tuple(files.values()),
-        options={"modalities": list(files), "ratings": ratings, "place": clip.place, "layout": vars(layout)},
+        options={
+            "modalities": list(files),
+            "ratings": ratings,
+            "place": clip.place,
+            "clip_order": clip_order,
+            "layout": vars(layout),
+        },
         modules=_MODULES,
     )
 
@@ -709,7 +721,7 @@ class _Listing:
             why = f"no value in column {clip.column + 1} of Ratings; the clip is used without"
             notes.append(LeftOut(f"{subject}, clip{clip.clip + 1:02d}: {', '.join(lacking)}", why))
         place = min(own.values(), key=lambda file: is_inside(file, self.root))  # one that leads out, if there is one
-        make = partial(_source, own, subject, clip, ratings, self.layout)
+        make = partial(_source, own, subject, clip, ratings, self.clip_order, self.layout)
         sources, outside = sources_inside(self.root, [(place, make)])
         return sources, [*notes, *outside]
 
@@ -738,17 +750,25 @@ def _checks(root: Path, corpus: Corpus) -> Iterator[Check]:
     uneven = [f"{subject} has {count}" for subject, count in counts.items() if count != _CLIPS]
     yield outcome(f"every subject has {_CLIPS} clips", uneven, len(counts), of="subjects")
     yield _check_contrast(corpus)
-    found = check_order(root)
-    told = f"{found.files_by_clip} subjects' files count clips by their clocks, {found.files_by_place} count places"
-    what = "ratings and clocks of the files leave a clip_order that fits both"
-    if not found.suggests:
-        yield Check(what, False, f"{told}: these contradict each other")
-    elif len(found.suggests) == len(CLIP_ORDERS):
-        yield Check(what, None, "neither says anything about the order")
-    else:
-        yield Check(what, True, f"{' or '.join(found.suggests)}; {told}")
+    yield _check_order_taken(root, corpus)
     why = "the layout of Data_Quality_Evaluation.xlsx is not documented; bring it in with the option quality"
     yield Check("the quality of the recordings was looked at", None, why)
+
+
+def _check_order_taken(root: Path, corpus: Corpus) -> Check:
+    """Ask whether ratings and clocks of the files allow the order that was chosen."""
+    found = check_order(root)
+    told = f"{found.files_by_clip} subjects' files count clips by their clocks, {found.files_by_place} count places"
+    what = "ratings and clocks of the files agree with the chosen clip_order"
+    if not found.suggests:
+        return Check(what, False, f"{told}: these contradict each other")
+    if len(found.suggests) == len(CLIP_ORDERS):
+        return Check(what, None, "neither says anything about the order")
+    taken = {str(source.options["clip_order"]) for source in corpus.sources}
+    suggested = " or ".join(found.suggests)
+    if taken <= set(found.suggests):
+        return Check(what, True, f"{suggested}; {told}")
+    return Check(what, False, f"'{', '.join(sorted(taken))}' is taken, but they speak for {suggested}; {told}")
 
 
 def _check_contrast(corpus: Corpus) -> Check:
@@ -766,6 +786,8 @@ def _check_contrast(corpus: Corpus) -> Check:
     found = f"by {mean:.2f}, standard error {error:.2f}"
     if mean > _CLEAR * error:
         return Check(what, True, found)
+    if len(subjects) < _FEW and mean + _CLEAR * error > 0:
+        return Check(what, None, f"{found}: of {len(subjects)} subjects that says nothing either way")
     return Check(what, False, f"{found}: try another clip_order, and see limbeck.datasets.ascertain.check_order")
 
 

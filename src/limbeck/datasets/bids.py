@@ -103,13 +103,14 @@ def _column_kind(name: str, unit: str, told: Any, label: str, columns: Mapping[s
     return named if named in MODALITIES else None
 
 
+_ARBITRARY = ("a.u.", "au", "arbitrary", "arbitrary units")
 _PREFIXES = {"micro": "µ", "milli": "m", "nano": "n", "kilo": "k", "mega": "M"}
 _BASES = {"volts": "V", "volt": "V", "v": "V", "siemens": "S", "s": "S", "ohms": "Ohm", "ohm": "Ohm"}
 
 
 def _unit(text: Any) -> str:
     """Return a unit as `edf.to_unit` knows it: ``microvolts`` and ``microV`` become ``µV``, ``n/a`` nothing."""
-    if not isinstance(text, str) or text.strip().lower() in ("n/a", "a.u.", "au", "arbitrary", "unknown"):
+    if not isinstance(text, str) or text.strip().lower() in ("n/a", "unknown", *_ARBITRARY):
         return ""
     plain = text.strip()
     match = re.fullmatch(r"(micro|milli|nano|kilo|mega)?[ _-]?(volts?|v|siemens|s|ohms?)", plain, re.IGNORECASE)
@@ -130,6 +131,16 @@ def _converted(values: np.ndarray, modality: str, unit: str, what: str, notes: l
         notes.append(LeftOut(f"{what}: unit", f"none is given; taken to be {UNITS[modality]}"))
     data[~np.isfinite(data)] = np.nan
     return data
+
+
+def _taken(
+    values: np.ndarray, modality: str, held: str, unit: str, what: str, notes: list[LeftOut]
+) -> np.ndarray | None:
+    """Return the values of a column: as they stand where its sidecar calls them arbitrary, else as `_converted`."""
+    if held == UNITS[modality]:
+        return _converted(values.astype(np.float64), modality, unit, what, notes)
+    notes.append(LeftOut(what, f"in arbitrary units by its sidecar, not in {UNITS[modality]}; kept as it stands"))
+    return np.where(np.isfinite(values), values, np.nan).astype(np.float32)
 
 
 def _unused(name: str, taken: Mapping[str, object]) -> str:
@@ -358,6 +369,7 @@ def _read_peripheral(
     if header:
         notes.append(LeftOut(f"{file}: row 1", "a header line, which such a file does not have by BIDS; skipped"))
     rows: dict[str, dict[str, np.ndarray]] = {}
+    units: dict[str, str] = {}
     unknown = []
     for name, samples in zip(columns, values, strict=True):
         about = sidecar.get(name)
@@ -371,7 +383,13 @@ def _read_peripheral(
         if name.lower() == "cardiac" and kind == "bvp" and "cardiac" not in dict(options.columns):
             why = "a pulse or an ECG; taken to be bvp, as no unit of voltage is given (option 'columns')"
             notes.append(LeftOut(f"{file}: {name}", why))
-        data = _converted(samples.astype(np.float64), kind, unit, f"{file}: {name}", notes)
+        arbitrary = str(about.get("Units", "")).strip().lower() in _ARBITRARY
+        held = "a.u." if arbitrary else UNITS[kind]
+        if units.setdefault(kind, held) != held:
+            why = f"its unit is {held}, that of the other columns of {kind} {units[kind]}; not used"
+            notes.append(LeftOut(f"{file}: {name}", why))
+            continue
+        data = _taken(samples, kind, held, unit, f"{file}: {name}", notes)
         if data is not None:
             channel = about.get("LimbeckChannel")
             own = rows.setdefault(kind, {})
@@ -380,7 +398,7 @@ def _read_peripheral(
         why = "the name does not say what the column is; name it with the option 'columns'"
         notes.append(LeftOut(f"{file}: {', '.join(unknown)}", why))
     return {
-        kind: Signal(np.stack(list(own.values())), rate, tuple(own), UNITS[kind], start + origin)
+        kind: Signal(np.stack(list(own.values())), rate, tuple(own), units[kind], start + origin)
         for kind, own in rows.items()
     }
 
@@ -596,7 +614,7 @@ def _collect(
             is_physio = name.suffix == "physio" and name.ending == ".tsv.gz"
             is_table = name.suffix == "beh" and name.ending == ".tsv"
             if not (is_eeg or is_physio or is_table):
-                if name.suffix in _OTHERS:
+                if _is_left(path, name):
                     others[f"*_{name.suffix}{name.ending}"] += 1
                 continue
             if name.value("sub") != subject.name[4:] or name.value("ses") != session:
@@ -609,6 +627,13 @@ def _collect(
             else:
                 (own.physio if is_physio else own.behaviour).append((path, name))
     return found
+
+
+def _is_left(path: Path, name: Name) -> bool:
+    """Tell whether a file holds samples and is not read; what belongs to files that are read holds none of its own."""
+    if name.suffix == "physio":
+        return name.ending != ".json"  # not packed, say
+    return name.suffix in _OTHERS or (name.suffix == "eeg" and path.suffix.lower() not in (".json", *_COMPANIONS))
 
 
 _OTHERS = ("meg", "ieeg", "nirs", "bold", "stim", "motion", "emg", "eyetrack", "video", "audio")

@@ -324,9 +324,6 @@ def _spelling(name: str) -> str:
 
 def checks(root: Path, corpus: Corpus) -> Iterator[Check]:
     """Look whether there are the published subjects, clips and rates, and whether both files agree on the clips."""
-    yield Check(
-        f"there are {_SUBJECTS} subjects", len(corpus.subjects) == _SUBJECTS, f"{len(corpus.subjects)} subjects"
-    )
     lengths: dict[str, list[float]] = {}
     orders: set[tuple[str, ...]] = set()
     for source in corpus.sources:
@@ -373,11 +370,14 @@ def _clip_checks(source: Source, recording: Recording) -> Iterator[Check]:
     if len(source.files) < 2 or not recording.traces:
         yield Check(what, None, "no file of annotations")
         return
-    table = read_columns(source.files[1], ("jstime", "video")).numbers
-    if "video" not in table or "jstime" not in table:
+    name, trace = next(iter(recording.traces.items()))
+    table = read_columns(source.files[1], ("jstime", "video", name)).numbers
+    if "video" not in table:
         yield Check(what, None, f"{source.files[1]} has no column video")
         return
-    origin = float(table["jstime"][0]) / 1000 - float(recording.traces["valence"].times[0])
+    # the first of these annotations that is used tells when the recording began
+    used = int(np.argmax((table[name] >= _LOWEST - 0.01) & (table[name] <= _HIGHEST + 0.01)))
+    origin = float(table["jstime"][used]) / 1000 - float(trace.times[0])
     times = table["jstime"] / 1000 - origin
     names = {int(number): name for number, name in source.options["names"].items()}
     starts = np.array([event.start for event in recording.events])

@@ -39,6 +39,7 @@ Device = Literal["wristband", "watch", "both"]
 
 _MODULES = (*(f"limbeck.datasets.{name}" for name in ("cogwear", "files", "numbers", "tables")), "pandas")
 _STUDIES = {"pilot": ("",), "survey_gamification": ("pre", "post")}
+_MISSPELT = {"empatica_eda.csv": "empatica_emda.csv"}  # so published of pilot/3, cognitive_load
 _WATCH_FILE = "samsung_bvp.csv"
 _WATCH_RATE = 25.0
 _SUBJECTS = {str(number) for number in range(25)} - {"19"}
@@ -241,6 +242,13 @@ def _watch_alone(times: np.ndarray, counts: np.ndarray) -> Signal:
     return Signal(data, _WATCH_RATE, ("watch",), UNITS["bvp"])
 
 
+def _sensor_file(folder: Path, sensor: _Sensor) -> Path:
+    """Return where a sensor's values lie; one file of the published set is misspelt."""
+    misspelt = folder / _MISSPELT.get(sensor.file, sensor.file)
+    file = folder / sensor.file
+    return misspelt if misspelt.exists() and not file.exists() else file
+
+
 def _wristband(
     folder: Path, root: Path, watch: tuple[np.ndarray, np.ndarray] | None
 ) -> tuple[dict[str, Signal], list[LeftOut]]:
@@ -248,7 +256,7 @@ def _wristband(
     notes = []
     parts: dict[str, tuple[float, np.ndarray]] = {}
     for modality, sensor in _SENSORS.items():
-        file = folder / sensor.file
+        file = _sensor_file(folder, sensor)
         if not file.exists():
             notes.append(LeftOut(str(file), f"no such file; the recording is used without {modality}"))
             continue
@@ -299,7 +307,7 @@ def _checks(root: Path, corpus: Corpus) -> Iterator[Check]:
     yield outcome("subjects are 0 to 24 without 19", strangers, len(corpus.subjects), of="subjects")
     earlier, compared = [], 0
     for key, own in sessions.items():
-        starts = [_first_time(own[name]) for name in CONDITIONS if name in own]
+        starts = [_first_time(own[name]) for name in CONDITIONS[:2] if name in own]
         known = [start for start in starts if start is not None]
         compared += len(known) > 1
         if known != sorted(known):
@@ -416,7 +424,7 @@ def _conditions(folder: Path) -> list[tuple[str, Path]]:
 
 def _source(folder: Path, root: Path, subject: str, session: str, device: Device) -> Source:
     names: Mapping[str, tuple[str, ...]] = {
-        "wristband": tuple(sensor.file for sensor in _SENSORS.values()),
+        "wristband": tuple(_sensor_file(folder, sensor).name for sensor in _SENSORS.values()),
         "watch": (_WATCH_FILE,),
     }
     wanted = [name for key, files in names.items() if device in (key, "both") for name in files]

@@ -31,7 +31,7 @@ import numpy as np
 from limbeck.atomic import temporary_beside
 from limbeck.datasets import info, zarr_store
 from limbeck.errors import DataError, LimbeckError, ReadError, did_you_mean
-from limbeck.recording import UNITS, Corpus, LeftOut, Recording, Signal, Source
+from limbeck.recording import Corpus, LeftOut, Recording, Signal, Source
 
 __all__ = ["FORMATS", "Conversion", "convert"]
 
@@ -131,7 +131,8 @@ def convert(
     Raises
     ------
     DataError
-        `out` holds something, two subjects (or sessions) would get the same BIDS label, or no recording could be read.
+        `out` holds something or cannot be written, two subjects (or sessions) would get the same BIDS label, or no
+        recording could be read.
     """
     if to not in FORMATS:
         raise DataError(f"There is no format '{to}' to convert to.{did_you_mean(str(to), FORMATS)}")
@@ -141,9 +142,9 @@ def convert(
     _refuse_taken(out)
     items = _plan(corpus, to)
     write = _write_bids if to == "bids" else _write_zarr
-    out.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_beside(out)
     try:
+        out.parent.mkdir(parents=True, exist_ok=True)
         temporary.mkdir()
         done = _converted(items, partial(_one, write, temporary), progress, jobs)
         kept = [result for result in done if result.failed is None]
@@ -163,6 +164,8 @@ def convert(
             zarr_store.manifest(temporary, corpus.name, groups, [item for item in before if item not in noted])
         size = sum(file.stat().st_size for file in temporary.rglob("*") if file.is_file())
         _put(temporary, out)
+    except OSError as error:  # no right to write there, a file in the place of a folder, no room left
+        raise DataError(f"{out} cannot be written: {error}. Choose another folder.") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return Conversion(out, len(kept), size, left_out)
@@ -210,10 +213,12 @@ def _converted(
 
 def _one(write: Callable[[_Item, Recording, Path], _Done], target: Path, item: _Item) -> _Done:
     """Read and write one recording; one that cannot be read leaves nothing behind."""
+    source = item.source
     try:
-        recording = item.source.read()
-    except ReadError as error:
-        return _Done(item, LeftOut(error.file, str(error)))
+        recording = source.read()
+    except LimbeckError as error:
+        name = "/".join(part for part in (source.subject, source.session, source.trial) if part)
+        return _Done(item, LeftOut(error.file if isinstance(error, ReadError) else name, str(error)))
     return write(item, recording, target)
 
 
@@ -401,7 +406,7 @@ def _write_physio(folder: Path, name: str, task: str, modality: str, signal: Sig
         plain = modality if len(signal.channels) == 1 else f"{modality}_{_text(channel)}"
         columns.append(_unlike(plain, columns))
     about = {
-        column: {"Units": UNITS[modality], "LimbeckModality": modality, "LimbeckChannel": channel}
+        column: {"Units": signal.unit, "LimbeckModality": modality, "LimbeckChannel": channel}
         for column, channel in zip(columns, signal.channels, strict=True)
     }
     head = {

@@ -404,6 +404,7 @@ def read_clocks(file: Path) -> dict[tuple[str, str], dict[str, Clock]]:
     clocks: dict[tuple[str, str], dict[str, Clock]] = {}
     for number, row in rows:
         modality = row["modality"].lower()
+        trial = "" if _missing(row.get("trial", "")) else row["trial"]
         numbers = {name: _time(file, number, name, row.get(name, "")) or 0.0 for name in ("offset", "drift")}
         wrong = ""
         if not row["subject"]:
@@ -415,12 +416,12 @@ def read_clocks(file: Path) -> dict[tuple[str, str], dict[str, Clock]]:
         elif abs(numbers["drift"]) > LARGEST_DRIFT:
             wrong = f"a drift of {numbers['drift']:g}"
             expected = f"parts per million, at most {LARGEST_DRIFT:.0f} of them"
-        elif modality in clocks.get((row["subject"], row.get("trial", "")), {}):
+        elif modality in clocks.get((row["subject"], trial), {}):
             wrong, expected = f"a second clock of {modality}", "one for each subject, trial and modality"
         if wrong:
             raise ReadError(file, where=f"row {number}", found=wrong, expected=expected)
         clock = Clock(numbers["offset"], numbers["drift"], source=file.name)
-        clocks.setdefault((row["subject"], row.get("trial", "")), {})[modality] = clock
+        clocks.setdefault((row["subject"], trial), {})[modality] = clock
     return clocks
 
 

@@ -179,9 +179,19 @@ def _read(file: Path, subject: str, number: int, film: int, frame: _Frame) -> Re
         unit = UNITS[modality] if modality == "eeg" or frame.ecg != "stored" else "a.u."
         scale = ECG_UNITS[frame.ecg] if modality == "ecg" else 1.0
         data = matlab.samples(np.concatenate([first, samples]).T, scale)
+        bad = np.isnan(data)
+        if bad[:, len(first) :].all():
+            notes.append(LeftOut(f"{place}: {modality.upper()}", "no sample of the film is a number; it is not used"))
+            continue
+        if bad.any():
+            why = f"{int(bad.sum())} of {bad.size} samples are no numbers: missing"
+            notes.append(LeftOut(f"{place}: {modality.upper()}", why))
         if modality == "ecg":
             notes += ecg_doubts(data, frame.ecg, file)
         signals[modality] = Signal(data, rates[modality], names, unit, start=onset - len(first) / rates[modality])
+    if not signals:
+        raise ReadError(file, where=f"participant {number}, film {film}", found="no sample that is a number",
+                        expected="samples of the film")  # fmt: skip
     ends = [signal.end for signal in signals.values()]
     if max(ends) - min(ends) > _SLACK:
         notes.append(LeftOut(place, f"EEG and ECG end {max(ends) - min(ends):.1f} s apart; nothing is moved or cut"))
@@ -274,7 +284,7 @@ def _checks(root: Path, corpus: Corpus) -> Iterator[Check]:
     outline, parts = _participants(file)
     notes: list[LeftOut] = []
     stated = _number(outline, "noOfSubjects", _SUBJECTS, notes)
-    yield Check(f"there are {_SUBJECTS} participants", len(parts) == stated == _SUBJECTS,
+    yield Check("there are as many participants as noOfSubjects says", len(parts) == stated,
                 f"{len(parts)} cells, noOfSubjects {stated:g}")  # fmt: skip
     films = _number(outline, "noOfVideoSequences", _FILMS, notes)
     yield Check(f"there are {_FILMS} films", films == _FILMS, f"noOfVideoSequences {films:g}")

@@ -178,7 +178,16 @@ def _partitions(folder: Path) -> dict[str, Path]:
     places = {child.name.lower(): child for child in visible(folder) if child.is_dir()}
     places.setdefault("validation", places.get("valid", folder))
     found = {name: places[name] for name in PARTITIONS if name in places and places[name] != folder}
-    return {name: place for name, place in found.items() if is_inside(place, folder) and _files(place)}
+    deeper = {name: _nested(place) for name, place in found.items() if is_inside(place, folder)}
+    return {name: place for name, place in deeper.items() if _files(place)}
+
+
+def _nested(place: Path) -> Path:
+    """Return a partition's folder, or the one of its own name in it, as archives unpack, if that holds the files."""
+    if _files(place):
+        return place
+    inner = (child for child in visible(place) if child.is_dir() and child.name.lower() == place.name.lower())
+    return next((child for child in inner if is_inside(child, place) and _files(child)), place)
 
 
 def looks_like(path: Path) -> bool:
@@ -202,7 +211,9 @@ def checks(root: Path, corpus: Corpus) -> Iterator[Check]:
             yield Check(what, None, "no such folder")
         else:
             found = f"{count} patients and {len(own) - count} controls"
-            yield Check(what, (count, len(own) - count) == (patients, controls), found)
+            more = count > patients or len(own) - count > controls
+            fewer = not more and (count < patients or len(own) - count < controls)  # a part of the corpus
+            yield Check(what, None if fewer else not more, found)
     yield Check("frames are at the stated rate", None, "the files have no times")
     shares: dict[bool, list[float]] = {True: [], False: []}
     for source in corpus.sources:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = [
+    "KEYS",
     "ClockGroup",
     "EventFacts",
     "EventGroup",
@@ -48,6 +49,9 @@ Progress = Callable[[int, int, str], None]
 
 Range = tuple[float, float, float]
 """Lowest, median and highest of some values; NaN where there are none."""
+
+KEYS = ("subject", "session", "trial", "order", "seconds")
+"""The first columns of the table of recordings."""
 
 _SLACK = 0.5  # seconds by which an event may reach beyond the signals: annotations are often in whole seconds
 
@@ -582,7 +586,7 @@ class Inspection:
             for u in self.unread
         ]
         frame = pd.DataFrame(rows)
-        first = ["subject", "session", "trial", "order", "seconds"]
+        first = list(KEYS)
         last = ["notes", "unread"]
         names = [name for name in frame.columns if name not in (*first, *last)]
         return frame.reindex(columns=[*first, *names, *last])

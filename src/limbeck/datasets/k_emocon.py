@@ -215,6 +215,16 @@ def _places(times: np.ndarray, rate: float, file: Path) -> tuple[np.ndarray, Clo
     return places, Clock(offset=float(times[0]), jitter=float(np.std(off)), gaps=gaps, source="time stamps")
 
 
+def _has_rows(file: Path) -> bool:
+    """Tell whether anything follows a table's header: the wristband's files of a sensor that was off are empty."""
+    try:
+        with file.open("rb") as stream:
+            stream.readline(2**14)
+            return bool(stream.read(2**14).strip())
+    except OSError:
+        return True  # what is wrong is said where it is read
+
+
 def _signal(
     modality: str, folder: Path, root: Path, pid: int, debate: Debate, acc_unit: AccUnit, notes: list[LeftOut]
 ) -> tuple[Signal, Clock] | None:
@@ -223,6 +233,9 @@ def _signal(
     file = folder / sensor.file
     if not file.exists():
         notes.append(LeftOut(str(file), f"no such file; {modality} is not used here"))
+        return None
+    if not _has_rows(inside(file, root)):
+        notes.append(LeftOut(str(file), f"it has no rows; {modality} is not used here"))
         return None
     times, columns = _timed(file, root, sensor.columns, pid, debate, notes)
     samples = np.stack([columns[name] for name in sensor.columns])
@@ -440,7 +453,8 @@ def checks(root: Path, corpus: Corpus) -> Iterator[Check]:
     unknown = sorted(there - set(range(1, _SUBJECTS + 1)))
     yield Check(f"participants are among 1 to {_SUBJECTS}", not unknown, ", ".join(map(str, unknown)))
     absent = [pid for pid in COMPLETE if pid not in there]
-    yield Check("the 21 complete participants are there", not absent, f"missing: {absent}" if absent else "")
+    found = f"missing: {absent}" if absent else ""  # whoever holds a part of the corpus holds no broken one
+    yield Check("the 21 complete participants are there", None if absent else True, found)
     for source in corpus.sources:
         names = {file.name for file in source.files}
         needed = [*(sensor.file for sensor in _SENSORS.values()), *(file for _, file in _TRACES.values())]
@@ -514,7 +528,8 @@ def k_emocon(
     aggregate of outside raters) and each of these raters (``R1``, ...), for valence and arousal (1 to 5) and cheerful,
     happy, angry, nervous and sad (1 to 4). A label is about the five seconds before its time and stands in the middle
     of these. Further traces are what the devices computed: ``hr``, ``ibi``, ``polar_hr``, ``attention``,
-    ``meditation`` and ``brainwave_...`` (the headset's bands; its EEG itself was not published).
+    ``meditation`` and ``brainwave_...`` (the headset's bands; its EEG itself was not published). The categories that
+    annotators marked with an ``x`` (boredom, confusion, ...) are not read.
 
     Parameters
     ----------

@@ -13,6 +13,7 @@ Computing 7(1):17, 2016), whose rows are matched by subject and cut, never by th
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import re
@@ -158,8 +159,19 @@ def _grouped(skipped: Mapping[str, Sequence[Path]]) -> list[LeftOut]:
 
 def _holds_sessions(folder: Path) -> bool:
     return any(
-        child.name.isascii() and child.name.isdigit() and (child / "session.xml").is_file() for child in visible(folder)
+        child.name.isascii() and child.name.isdigit() and child.is_dir() and _description(child).is_file()
+        for child in visible(folder)
     )
+
+
+def _description(folder: Path) -> Path:
+    """Return the place of a session's description, whatever the case of its name."""
+    usual = folder / "session.xml"
+    if usual.exists():
+        return usual
+    with contextlib.suppress(ReadError):  # a folder that cannot be listed has none
+        return next((file for file in visible(folder) if file.name.lower() == "session.xml"), usual)
+    return usual
 
 
 def _sessions_in(folder: Path) -> Path | None:
@@ -223,7 +235,7 @@ def _described(folder: Path, root: Path, found: _Found) -> _Session | None:
     for file in files:
         if match := _GUIDE.fullmatch(file.name):
             found.guides.setdefault(int(match[1]), file)
-    described = folder / "session.xml"
+    described = _description(folder)
     if not described.is_file():
         found.skip("there is no session.xml in it", folder)
         return None
@@ -238,14 +250,16 @@ def _described(folder: Path, root: Path, found: _Found) -> _Session | None:
     if not _is_stimulus(element, bdfs):
         found.skip("what was shown between two clips (isStim is 0) is not read", folder)
         return None
-    bdf, notes = _physiology(element, folder, files)
+    bdf, notes = _physiology(element, described, files)
     if bdf is None:
-        found.skip("there is no .bdf file in the session's folder: no physiology", folder)
+        other = any(file.name.lower().endswith(".bdf") for file in files)
+        which = "that session.xml names, or that is named as published, " if other else ""
+        found.skip(f"there is no .bdf file {which}in the session's folder: no physiology", folder)
         return None
     if not is_inside(bdf, root):
         found.skip("a link that leads out of the data set's folder is not followed; copy the .bdf file", folder)
         return None
-    return _session(element, folder, bdf, files, notes)
+    return _session(element, described, bdf, files, notes)
 
 
 def _is_stimulus(element: Element, bdfs: Sequence[Path]) -> bool:
@@ -256,27 +270,29 @@ def _is_stimulus(element: Element, bdfs: Sequence[Path]) -> bool:
     return not any("_N_" in file.name.upper() for file in bdfs)
 
 
-def _physiology(element: Element, folder: Path, files: Sequence[Path]) -> tuple[Path | None, list[LeftOut]]:
+def _physiology(element: Element, described: Path, files: Sequence[Path]) -> tuple[Path | None, list[LeftOut]]:
     """Return the session's .bdf file: the one that session.xml names, else the only one that is named as published."""
     there = {file.name.lower(): file for file in files if file.name.lower().endswith(".bdf") and file.is_file()}
-    stated = [track.get("filename", "") for track in element.iter("track") if track.get("type") == "Physiological"]
+    tracks = [track for track in element.iter("track") if track.get("type", "").strip().lower() == "physiological"]
+    stated = [track.get("filename", "").strip() for track in tracks]
     for name in stated:
         if name.lower() in there:  # a name with a folder in it is none of these
             return there[name.lower()], []
     named = [file for file in there.values() if (match := _BDF.fullmatch(file.name)) and match[2] in "Ss"]
     if len(named) > 1:
         names = ", ".join(file.name for file in named)
-        raise ReadError(folder, found=f"the files {names}", expected="one, or session.xml to name one of them")
+        found = f"the files {names}"
+        raise ReadError(described.parent, found=found, expected="one, or session.xml to name one of them")
     if not named:
         return None, []
     if not stated:
         return named[0], []
     why = f"session.xml names {shown(stated[0])}, which is not there; {named[0].name} is read"
-    return named[0], [LeftOut(str(folder / "session.xml"), why)]
+    return named[0], [LeftOut(str(described), why)]
 
 
-def _session(element: Element, folder: Path, bdf: Path, files: Sequence[Path], notes: list[LeftOut]) -> _Session:
-    described = folder / "session.xml"
+def _session(element: Element, described: Path, bdf: Path, files: Sequence[Path], notes: list[LeftOut]) -> _Session:
+    folder = described.parent
     number = int(folder.name)
     person = element.find("subject")
     subjects = {
@@ -326,8 +342,8 @@ def _gaze_file(element: Element, files: Sequence[Path]) -> Path | None:
     """Return the gaze's file: the one that session.xml names, else the only one that is named as published."""
     there = {file.name.lower(): file for file in files if file.name.lower().endswith(".tsv") and file.is_file()}
     for annotation in element.iter("annotation"):
-        name = annotation.get("filename", "").lower()
-        if annotation.get("type", "").lower() == "gaze" and name in there:
+        name = annotation.get("filename", "").strip().lower()
+        if annotation.get("type", "").strip().lower() == "gaze" and name in there:
             return there[name]
     named = [file for file in there.values() if _GAZE.fullmatch(file.name)]
     return named[0] if len(named) == 1 else None
@@ -883,8 +899,14 @@ def _began(table: _GazeTable, media: str) -> tuple[float, str]:
     """Return when the clip began on the tracker's clock, and what says so."""
     starts = [(film, time) for event, film, time in table.events if event == "moviestart"]
     own = [time for film, time in starts if film == _base(media)]
-    if own or starts:
-        return (own[0] if own else starts[0][1]), "MovieStart"
+    if own:
+        return own[0], "MovieStart"
+    # a film of another name may be the next one, of which a section's end can have the start
+    ends = [time for event, film, time in table.events if event == "movieend" and film in ("", _base(media))]
+    before = [time for _, time in starts if time < min(ends, default=math.inf)]
+    half = float(table.times[0] + table.times[-1]) / 2
+    if before and (ends or before[0] <= half):
+        return before[0], "MovieStart"
     return float(table.times[0]), "first row"
 
 
@@ -1111,7 +1133,9 @@ def _counts(found: _Found) -> Check:
 def _all_have_physiology(found: _Found) -> Check:
     lacking = [folder.name for why, places in found.skipped.items() if "no physiology" in why for folder in places]
     what = "every clip's session has its .bdf file"
-    return _verdict(what, lacking, len(found.sessions) + len(lacking), "no session was found")
+    if lacking:  # as some of the published ones, so this is no defect of the copy
+        return Check(what, None, f"{len(lacking)} have none: {', '.join(lacking[:10])}")
+    return _verdict(what, lacking, len(found.sessions), "no session was found")
 
 
 def _orders(sessions: Sequence[_Session]) -> Check:

@@ -54,16 +54,17 @@ _SMOOTHINGS = ("LDS", "movingAve")
 
 @dataclass(frozen=True)
 class SubjectFile:
-    """A file of signals by its name, ``1_20131027.mat``."""
+    """A file of signals by its name, ``1_20131027.mat``; in old copies a name stands in the number's place."""
 
     number: int
     date: str
     path: Path
+    name: str = ""
 
     @property
     def subject(self) -> str:
         """The subject as recordings call it."""
-        return f"S{self.number:02d}"
+        return self.name or f"S{self.number:02d}"
 
 
 # ---------------------------------------------------------------------------------------------------------------------
@@ -73,9 +74,13 @@ class SubjectFile:
 
 def subject_files(folder: Path) -> tuple[list[SubjectFile], list[LeftOut]]:
     """Return a folder's files of signals by subject and date, and the MATLAB files of other names."""
+    children = visible(folder)
+    old = _of_old_copies(folder, children)
+    if old:
+        return old, []
     files: list[SubjectFile] = []
     stray: list[LeftOut] = []
-    for child in visible(folder):
+    for child in children:
         match = re.fullmatch(r"(\d{1,3})_(\d{8})\.mat", child.name, re.IGNORECASE | re.ASCII)
         if match and child.is_file():
             files.append(SubjectFile(int(match[1]), match[2], child))
@@ -83,6 +88,21 @@ def subject_files(folder: Path) -> tuple[list[SubjectFile], list[LeftOut]]:
             what = "a folder" if child.is_dir() else "a file of another name"
             stray.append(LeftOut(str(child), f"found {what}; expected files such as 1_20131027.mat; it is not read"))
     return sorted(files, key=lambda file: (file.number, file.date)), stray
+
+
+def _of_old_copies(folder: Path, children: Sequence[Path]) -> list[SubjectFile]:
+    """Return the files that are called after people, ``dujc_20131027.mat``: only where nothing else is SEED's."""
+    names = {child.name.lower() for child in children}
+    if folder.name.lower() != "preprocessed_eeg" and "label.mat" not in names:
+        return []
+    if any(re.fullmatch(r"\d{1,3}_\d{8}\.mat", name, re.ASCII) for name in names):
+        return []
+    found = [
+        SubjectFile(0, match[2], child, match[1])
+        for child in children
+        if (match := re.fullmatch(r"([A-Za-z]{2,40})_(\d{8})\.mat", child.name, re.ASCII)) and child.is_file()
+    ]
+    return sorted(found, key=lambda file: (file.name, file.date))
 
 
 def holds_subjects(folder: Path) -> bool:
@@ -107,8 +127,22 @@ def spelling(name: str) -> str:
     return f"S{int(match[1]):02d}" if match else name
 
 
+def chosen_sessions(found: Sequence[str], wanted: Sequence[str | int] | None) -> list[str]:
+    """Return those of the sessions that are wanted, in the order found; refuse what is not there."""
+    if wanted is None:
+        return list(found)
+    names = [str(name) for name in ([wanted] if isinstance(wanted, str | int) else wanted)]
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise DataError(" ".join(f"There is no session {shown(name)} among {', '.join(found)}." for name in missing))
+    return [session for session in found if session in names]
+
+
 def missing_subjects(found: Collection[str], place: Path) -> list[LeftOut]:
     """Say which of the subjects 1 to 15 have no file."""
+    if found and not any(re.fullmatch(r"S\d+", name) for name in found):  # an old copy's, who have names
+        why = f"there are files of {len(found)} of the {_SUBJECTS} subjects"
+        return [LeftOut(str(place), why)] if len(found) < _SUBJECTS else []
     missing = [name for name in (f"S{number:02d}" for number in range(1, _SUBJECTS + 1)) if name not in found]
     why = f"there is no file of {len(missing)} of the {_SUBJECTS} subjects: {', '.join(missing)}"
     return [LeftOut(str(place), why)] if missing else []
@@ -292,7 +326,10 @@ def _labels(home: Path, root: Path) -> tuple[tuple[int, ...], list[LeftOut]]:
     if file is None or not is_inside(file, root):
         return LABELS, [LeftOut(str(home / "label.mat"), "it is not there; the labels are those published")]
     try:
-        values = matlab.table(matlab.load(file, ["label"])["label"], file, "'label'", rows=1, columns=len(LABELS))
+        stored = matlab.load(file, ["label"])["label"]
+        if isinstance(stored, np.ndarray) and stored.shape == (len(LABELS), 1):
+            stored = stored.T
+        values = matlab.table(stored, file, "'label'", rows=1, columns=len(LABELS))
         labels = tuple(values[0].astype(float).tolist())
         if not set(labels) <= set(map(float, CLASSES)):
             raise ReadError(file, where="'label'", found=shown(str(labels)), expected="-1, 0 or 1 for each trial")
@@ -309,7 +346,6 @@ def _checks(root: Path, corpus: Corpus) -> Iterator[Check]:
     home = _home(root) or root
     files, _ = subject_files(home)
     subjects = {file.subject for file in files}
-    yield Check(f"there are {_SUBJECTS} subjects", len(subjects) == _SUBJECTS, f"{len(subjects)}")
     counts = {subject: sum(file.subject == subject for file in files) for subject in sorted(subjects)}
     odd = [f"{subject}: {count}" for subject, count in counts.items() if count != _SESSIONS]
     yield Check(f"every subject has {_SESSIONS} sessions", not odd, ", ".join(odd))
@@ -363,7 +399,8 @@ def seed(
     root : Path, optional
         The folder with ``Preprocessed_EEG``, or that folder.
     subjects : sequence of str or int, optional
-        Only these: ``S07``, ``7``.
+        Only these: ``S07``, ``7``. In an old copy, whose files are called after people (``dujc_20131027.mat``),
+        subjects have these names.
     sessions : sequence of str or int, optional
         Only these: 1, 2, 3.
     eeg : {"µV", "mV", "V", "stored"}
@@ -394,7 +431,7 @@ def seed(
         left_out += missing_subjects(by_subject, home)
     labels, notes = _labels(home, root)
     left_out += notes
-    wanted = None if sessions is None else set(chosen(_numbers(by_subject), sessions, str))
+    wanted = chosen_sessions(_numbers(by_subject), sessions)
     found: list[tuple[Path, Callable[[], Source]]] = []
     for subject in chosen(by_subject, subjects, spelling):
         own = by_subject[subject]
@@ -405,7 +442,7 @@ def seed(
         found += [
             (file.path, partial(trial_source, file, str(session), trial, label, CLASSES, eeg))
             for session, file in enumerate(own, start=1)
-            if wanted is None or str(session) in wanted
+            if str(session) in wanted
             for trial, label in enumerate(labels, start=1)
         ]
     sources, outside = sources_inside(root, found)

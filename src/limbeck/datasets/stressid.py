@@ -83,7 +83,7 @@ def read_labels(file: Path) -> tuple[Ratings, list[LeftOut]]:
     Returns
     -------
     ratings : dict
-        ``binary_stress`` and ``affect3`` by subject and task.
+        ``binary_stress`` and ``affect3`` by subject and task; empty for a row without a label.
     left_out : list of LeftOut
         Rows that are not used: what is none of these labels, and labels that contradict those of an earlier row.
 
@@ -112,7 +112,9 @@ def read_labels(file: Path) -> tuple[Ratings, list[LeftOut]]:
         elif match is not None:
             found = {_LABELS[key][0]: value for key, value in values.items() if not math.isnan(value)}
             key = (match[1].lower(), match[2].lower())
-            if ratings.setdefault(key, found) != found:
+            if not ratings.get(key):
+                ratings[key] = found
+            elif found and ratings[key] != found:
                 why = f"contradicts an earlier row of {row['subject/task']}, which is used"
                 left_out.append(LeftOut(f"{file}, row {number}", why))
     return ratings, left_out
@@ -158,7 +160,11 @@ def read_assessments(file: Path) -> tuple[Ratings, list[LeftOut]]:
     left_out: list[LeftOut] = []
     seen: set[str] = set()
     for number, line in enumerate(lines, start=2):
-        cells = [cell.strip() for row in csv.reader([line], delimiter=separator) for cell in row]
+        try:
+            cells = [cell.strip() for row in csv.reader([line], delimiter=separator) for cell in row]
+        except csv.Error as error:
+            left_out.append(LeftOut(f"{file}, row {number}", f"found {error}; expected a row of answers; not used"))
+            continue
         if not any(cells):
             continue
         subject = cells[0].lower()
@@ -283,14 +289,19 @@ def _task_of(name: str, tasks: Sequence[str]) -> str | None:
     return next((task for task in tasks if task.lower() == name.lower()), None)
 
 
-def _recording_files(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Yield the task and file of each recording of a subject; the folder may hold another of the same name."""
+def _tables_of(folder: Path) -> Iterator[Path]:
+    """Yield the files in a subject's folder that may be recordings; it may hold another of the same name."""
     nested = [child for child in visible(folder) if child.is_dir() and child.name == folder.name]
     for place in (folder, *(child for child in nested if is_inside(child, folder))):
-        for file in visible(place):
-            match = _FILE.fullmatch(file.stem)
-            if match and file.suffix.lower() in _SUFFIXES and match[1].lower() == folder.name.lower():
-                yield match[2], file
+        yield from (file for file in visible(place) if file.suffix.lower() in _SUFFIXES)
+
+
+def _recording_files(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the task and file of each recording of a subject."""
+    for file in _tables_of(folder):
+        match = _FILE.fullmatch(file.stem)
+        if match and match[1].lower() == folder.name.lower():
+            yield match[2], file
 
 
 def _subject_folders(place: Path, root: Path) -> dict[str, Path]:
@@ -332,8 +343,12 @@ def checks(root: Path, corpus: Corpus) -> Iterator[Check]:
     if not any("binary_stress" in own for own in ratings.values()):
         yield Check("labels.csv has every recording", None, "no labels were read")
         return
-    bare = [name for name, own in ratings.items() if "binary_stress" not in own]
+    home = _home(root)
+    rows = set() if home is None else set(_tables(home, root)[0])  # of these some have no label, as published
+    bare = [f"{s.subject}_{s.trial}" for s in labelled if (s.subject, s.trial.lower()) not in rows]
+    blank = [name for name, own in ratings.items() if "binary_stress" not in own and name not in bare]
     yield Check("labels.csv has every recording", not bare, _some(bare))
+    yield Check("every row of labels.csv has a label", None if blank else True, _some(blank))
     answered = {name: own for name, own in ratings.items() if {"stress", "binary_stress"} <= set(own)}
     what = "a recording is labelled as stressed where the answer to stress is 5 or more"
     if not answered:
@@ -476,6 +491,9 @@ def _by_task(folder: Path) -> tuple[dict[str, Path], list[LeftOut]]:
             left_out.append(LeftOut(str(file), f"a second file of {task}; {files[task].name} is read"))
         else:
             files[task] = file
+    named = {file for _, file in by_preference}
+    why = f"not called as a recording of {folder.name}, such as {folder.name}_Stroop.txt; not read"
+    left_out += [LeftOut(str(file), why) for file in _tables_of(folder) if file not in named]
     return files, left_out
 
 

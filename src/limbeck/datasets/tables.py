@@ -39,7 +39,10 @@ def read_rows(file: Path, needed: Iterable[str]) -> list[tuple[int, dict[str, st
     except UnicodeDecodeError as error:
         raise ReadError(file, found=str(error), expected="text in UTF-8", advice="Save it again as UTF-8.") from error
     first, *lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    columns = [name.lower() for name in _cells(first)]
+    columns = [name.lower() for name in _cells(first, file, 1)]
+    twice = sorted({name for name in columns if name and columns.count(name) > 1})
+    if twice:
+        raise ReadError(file, where="row 1", found=f"the column {shown(twice[0])} twice", expected="each name once")
     missing = [name for name in needed if name not in columns]
     if missing:
         raise ReadError(
@@ -50,12 +53,15 @@ def read_rows(file: Path, needed: Iterable[str]) -> list[tuple[int, dict[str, st
         )
     empty = dict.fromkeys(columns, "")
     return [
-        (number, empty | dict(zip(columns, _cells(line), strict=False)))
+        (number, empty | dict(zip(columns, _cells(line, file, number), strict=False)))
         for number, line in enumerate(lines, start=2)
         if line.strip()
     ]
 
 
-def _cells(line: str) -> list[str]:
+def _cells(line: str, file: Path, number: int) -> list[str]:
     """Return the cells of one row, bare of blanks."""
-    return [cell.strip() for row in csv.reader([line], skipinitialspace=True) for cell in row]
+    try:
+        return [cell.strip() for row in csv.reader([line], skipinitialspace=True) for cell in row]
+    except csv.Error as error:
+        raise ReadError(file, where=f"row {number}", found=str(error), expected="cells of ordinary length") from error

@@ -1,4 +1,4 @@
-"""Corpora of the literature whose files nobody has described in public: named, so that who has them is told what to do."""
+"""Corpora of the literature whose files nobody has described in public: who has them is told what to do."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def _refuse(title: str) -> DataError:
 def lumed_2(root: Path | None) -> Corpus:
     """LUMED-2: nobody has described its files in public; there is no reader.
 
-    Thirteen subjects watched film clips (sad, neutral, happy, as settled by interview) with eight electrodes (Enobio), an
-    Empatica E4 and a camera. Who has it can bring it in as `csv`, its wristband as `e4`, EDF exports as `edf`.
+    Thirteen subjects watched film clips (sad, neutral, happy, as settled by interview) with eight electrodes (Enobio),
+    an Empatica E4 and a camera. Who has it can bring it in as `csv`, its wristband as `e4`, EDF exports as `edf`.
 
     Parameters
     ----------
@@ -73,8 +73,8 @@ def decaf(root: Path | None) -> Corpus:
     """DECAF: nobody has described its files in public; there is no reader.
 
     Thirty subjects, 40 music videos (those of DEAP) and 36 film clips (those of ASCERTAIN), with 306 sensors of
-    magnetoencephalography at 1000 Hz, ECG, EOG and the trapezius' EMG, and ratings of valence, arousal and dominance. Who
-    has it can bring it in as `csv` or, exported to EDF or BIDS, as `edf` or `bids`.
+    magnetoencephalography at 1000 Hz, ECG, EOG and the trapezius' EMG, and ratings of valence, arousal and dominance.
+    Who has it can bring it in as `csv` or, exported to EDF or BIDS, as `edf` or `bids`.
 
     Parameters
     ----------

@@ -74,7 +74,11 @@ _TYPES = {
 _BY_TYPE = {word: modality for modality, words in _TYPES.items() for word in words}
 _MARKER_TYPES = ("marker", "markers", "event", "events", "trigger", "triggers", "stim", "stimulus", "annotations")
 _NO_SIGNALS = ("aux", "misc", "trig", "trigger", "stim", "status", "counter", "ref", "impedance", "battery", "gyro")
-_NO_SIGNAL_LABEL = re.compile(r"trig|stim|status|counter|marker|timestamp|packet", re.IGNORECASE)
+_NO_SIGNAL_LABEL = re.compile(
+    r"trig|stim|status|counter|marker|time_?stamp|packet|interpolated|gyro|battery|impedance|(^|_)cq(_|$)",
+    re.IGNORECASE,
+)
+_NO_EEG_LABEL = re.compile(r"^acc|(^|[ _])aux", re.IGNORECASE)  # a headset's further inputs, where it names no types
 
 _UNIT_WORDS = {
     "microvolts": "uV", "microvolt": "uV", "millivolts": "mV", "millivolt": "mV", "volts": "V", "volt": "V",
@@ -563,6 +567,8 @@ def _signal_of(channel: _Channel, whole: str) -> tuple[str, str]:
     own, label = _word(channel.kind), classify(channel.label)
     if not own and (channel.kind.lower() in _NO_SIGNALS or _NO_SIGNAL_LABEL.search(channel.label)):
         return "", ""
+    if not own and label is None and whole == "eeg" and _NO_EEG_LABEL.search(channel.label):
+        return "", ""
     if not own and label is not None and whole in ("", "eeg"):
         own = label[0]  # an amplifier's further inputs; elsewhere "A1" and "T3" are no electrodes
     modality = own or whole
@@ -918,7 +924,7 @@ def _events(
     for stream in streams:
         what = f"{file}: {stream}"
         try:
-            stamps, texts = _marker_texts(contents, stream, file)
+            stamps, texts = _marker_texts(contents, stream, file, notes)
         except ReadError as error:
             notes.append(LeftOut(what, f"{error} The recording is used without its markers."))
             continue
@@ -935,13 +941,45 @@ def _events(
     return tuple(sorted(events, key=lambda event: (event.start, event.end)))
 
 
-def _marker_texts(contents: _Contents, stream: Stream, file: Path) -> tuple[np.ndarray, list[str]]:
+def _marker_texts(
+    contents: _Contents, stream: Stream, file: Path, notes: list[LeftOut]
+) -> tuple[np.ndarray, list[str]]:
+    """Return time stamps (n,) as written and the text of each sample, ``""`` for those that mark nothing."""
     if stream.format == "string":
         return _texts(contents, stream, file)
-    if stream.samples > _MOST_MARKERS:
-        raise ReadError(file, found=f"{stream.samples} markers in {stream}", expected=f"at most {_MOST_MARKERS}")
     stamps, values = _numbers(contents, stream, file)
-    return stamps, [" ".join(f"{value:.10g}" for value in row) for row in values.tolist()]
+    marking = np.ones(len(values), dtype=bool)
+    if stream.rate:
+        marking, idle = _changes(np.nan_to_num(values, posinf=0, neginf=0) if values.dtype.kind == "f" else values)
+        why = f"numbers at {stream.rate:g} Hz: a marker is where they change, and {idle} is taken for none"
+        notes.append(LeftOut(f"{file}: {stream}", why))
+        if len(values) > 1 and 2 * marking.sum() > len(values):
+            found = f"{stream}: {int(marking.sum())} changes in {len(values)} samples"
+            raise ReadError(file, found=found, expected="a channel of triggers, which rests most of the time")
+    if marking.sum() > _MOST_MARKERS:
+        raise ReadError(file, found=f"{int(marking.sum())} markers in {stream}", expected=f"at most {_MOST_MARKERS}")
+    texts = [""] * len(values)
+    for k in np.flatnonzero(marking).tolist():
+        texts[k] = _code(values[k])
+    return stamps, texts
+
+
+def _code(row: np.ndarray) -> str:
+    return " ".join(f"{value:.10g}" for value in row.tolist())
+
+
+def _changes(values: np.ndarray) -> tuple[np.ndarray, str]:
+    """Return which samples of a trigger channel begin a code, and the code that stands for none.
+
+    That is 0; where there is no 0, what the channel comes back to most often (65280 of some amplifiers).
+    """
+    begins = np.concatenate([[True], (values[1:] != values[:-1]).any(axis=1)])
+    first = np.flatnonzero(begins)
+    codes, runs = np.unique(values[first], axis=0, return_counts=True)
+    zero = (codes == 0).all(axis=1)
+    idle = codes[np.argmax(zero) if zero.any() else np.argmax(runs)]
+    begins[first] = (values[first] != idle).any(axis=1)
+    return begins, _code(idle)
 
 
 def _made(told: Sequence[tuple[float, str]], end: float, markers: Markers) -> list[Event]:
@@ -1251,7 +1289,9 @@ def xdf(
     where a channel is of another kind (an EOG among EEG), the channel's type or label does. Regular streams are put on
     a grid of their nominal rate: clocks by the measurements in the file, jitter by a line, drift by linear
     interpolation, gaps as missing; what was done is in the recording's clocks. Irregular streams of numbers become
-    traces. Markers become events. Of several streams of one modality the one with most numbers is taken.
+    traces. Markers become events; a regular stream of numbers that is one of markers, a trigger channel, has one where
+    its number changes to another than 0, or, where there is no 0, than the one that it returns to most often. Of
+    several streams of one modality the one with most numbers is taken.
 
     Parameters
     ----------

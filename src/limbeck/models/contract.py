@@ -101,7 +101,7 @@ class Network(nn.Module):
     unexportable : str
         Why it does not become an ONNX file; empty where it does.
     idle : mapping of str to str
-        Names of parameters that no gradient reaches, or starts of such names, with the reason.
+        Parameters whose gradient is zero by the mathematics, as patterns (``"*.key.bias"``), with the reason.
     """
 
     reads: ClassVar[Literal["signals", "features"]] = "signals"

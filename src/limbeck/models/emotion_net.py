@@ -195,9 +195,18 @@ class Fusion(nn.Module):
         return self.before(before) + self.after(after)
 
 
+_NORMALISED = "batch normalisation behind it takes away what is added to all"
+
+
 class EmotionNet(Network):
     """What teacher and student have in common: streams, the classifier, the feature that both share, the taps."""
 
+    idle: ClassVar[Mapping[str, str]] = {
+        "*.key.bias": "a softmax takes no notice of what is added to all of its inputs",
+        "streams.*.temporal.bias": _NORMALISED,
+        "fusion.*.first.bias": _NORMALISED,
+        "fusion.*.second.bias": _NORMALISED,
+    }
     known_as: ClassVar[str]
     fusion: nn.ModuleList
     overlap: Tensor

@@ -123,6 +123,8 @@ def _threshold_mistakes(target: Target) -> Iterator[str]:
                 for name in value
                 if name not in ratings
             )
+    if target.at_threshold != "low" and _all_zoned(neutral, ratings):
+        yield "at_threshold goes with threshold; with neutral, '[4, 6]' or '(4, 6)' says where the zone's ends belong"
     for name in ratings:
         own = threshold.get(name) if isinstance(threshold, Mapping) else threshold
         zone = neutral.get(name) if isinstance(neutral, Mapping) else neutral
@@ -130,6 +132,11 @@ def _threshold_mistakes(target: Target) -> Iterator[str]:
         yield from _split_mistakes(own, zone, f" of {name}" if by_name else "")
         if not by_name:
             break
+
+
+def _all_zoned(neutral: Any, ratings: tuple[str, ...]) -> bool:
+    """Tell whether every rating has a neutral zone, so that none is at a threshold."""
+    return all(neutral.get(name) is not None for name in ratings) if isinstance(neutral, Mapping) else bool(neutral)
 
 
 def _split_ratings(target: Target) -> tuple[str, ...]:

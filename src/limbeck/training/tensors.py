@@ -53,6 +53,9 @@ class WindowTensors:
         Windows of subjects with too little calibration, which each fold scales by its own training windows.
     raw_moments : mapping of str to Moments or None
         By modality, before any scaling; needed where there are short subjects.
+    lacking : mapping of str to ndarray of shape (n_windows,), bool
+        By modality: windows whose recording lacks it, which hold NaN throughout. Only a network that declares
+        ``missing_modalities`` may be given these; a plan leaves them out for any other.
     """
 
     inputs: dict[str, Tensor]
@@ -64,6 +67,7 @@ class WindowTensors:
     clip: Mapping[str, float] = field(default_factory=dict)
     short: Tensor | None = None
     raw_moments: Mapping[str, Moments] | None = None
+    lacking: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @classmethod
     def from_windows(
@@ -100,6 +104,7 @@ class WindowTensors:
             clip=clip or {},
             short=torch.from_numpy(uncalibrated).to(device) if uncalibrated.any() else None,
             raw_moments={m: Moments.of(windows[m].values) for m in modalities} if uncalibrated.any() else None,
+            lacking={m: ~windows[f"{m}_present"].values.astype(bool) for m in modalities if f"{m}_present" in windows},
         )
 
     @property
@@ -116,15 +121,17 @@ class WindowTensors:
 
     @cached_property
     def unusable(self) -> dict[str, np.ndarray]:
-        """Which windows no network can read, by modality: signals with NaN or infinity, features with infinity."""
-        return {
-            name: (values.isinf() if self.shapes[name].is_feature else ~values.isfinite())
-            .flatten(1)
-            .any(1)
-            .cpu()
-            .numpy()
-            for name, values in self.inputs.items()
-        }
+        """Which windows no network can read, by modality: signals with NaN or infinity, features with infinity.
+
+        Those of recordings that lack the modality are not among them.
+        """
+        found = {}
+        for name, values in self.inputs.items():
+            bad = values.isinf() if self.shapes[name].is_feature else ~values.isfinite()
+            found[name] = bad.flatten(1).any(1).cpu().numpy()
+            if name in self.lacking and self.lacking[name].any():
+                found[name] &= ~(self.lacking[name] & values.isnan().flatten(1).all(1).cpu().numpy())
+        return found
 
     def scalers(self, training: Sequence[np.ndarray]) -> dict[str, tuple[Tensor, Tensor]]:
         """Return mean and standard deviation (n_folds, n_channels) of each modality over each fold's windows."""

@@ -1,0 +1,223 @@
+"""SSL-ECG: an encoder of the heart's signal that learns by telling transformations apart, and a classifier on it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from limbeck.errors import LimbeckError
+from limbeck.models.contract import MODELS, InputShape, Network, Outputs
+from limbeck.models.fear import DenseStack, fan_initialise
+from limbeck.models.layers import Dropout
+
+__all__ = ["SSLECG", "TRANSFORMATIONS", "SSLECGEncoder", "SSLECGPretext"]
+
+TRANSFORMATIONS: dict[str, float] = {
+    "original": 0.195,
+    "noise": 0.195,
+    "scale": 0.195,
+    "negate": 0.0125,
+    "flip": 0.0125,
+    "permute": 0.195,
+    "time_warp": 0.195,
+}
+"""What the pretext network tells apart, in the order of its outputs, with the published weight of each one's loss."""
+
+KERNELS = (32, 16, 8)
+"""Samples at 256 Hz that the filters of the three blocks span."""
+
+POOL, STRIDE = 8, 2
+SHORTEST = STRIDE * (POOL - 1) + POOL
+"""Samples below which the second pooling has no whole span."""
+
+SLOPE = 0.2
+"""Of the activations, below zero."""
+
+ECG = {"ecg": InputShape(1, 2560, 256.0)}
+
+
+class _SameConv(nn.Conv1d):
+    """A convolution as long as its input; an even filter reaches one sample further ahead than back."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        beyond = self.kernel_size[0] - 1
+        return super().forward(nn.functional.pad(x, (beyond // 2, beyond - beyond // 2)))
+
+
+class SSLECGEncoder(nn.Module):
+    """Six convolutions in three blocks, pooled between them, then the maximum over time: a row for each signal.
+
+    Parameters
+    ----------
+    shape : InputShape
+        A signal of 22 samples or more.
+    width : int
+        Filters of the first block; the second and third have two and four times as many.
+    """
+
+    def __init__(self, shape: InputShape, *, width: int) -> None:
+        super().__init__()
+        channels = (shape.channels, width, 2 * width, 4 * width)
+        self.blocks = nn.ModuleList(
+            nn.Sequential(
+                _SameConv(inputs, filters, kernel),
+                nn.LeakyReLU(SLOPE),
+                _SameConv(filters, filters, kernel),
+                nn.LeakyReLU(SLOPE),
+            )
+            for (inputs, filters), kernel in zip(itertools.pairwise(channels), KERNELS, strict=True)
+        )
+        self.width = channels[-1]
+
+    def forward(self, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the embedding and the feature map of each block, before its pooling."""
+        features = {}
+        for place, block in enumerate(self.blocks, start=1):
+            if place > 1:
+                x = nn.functional.max_pool1d(x, POOL, STRIDE)
+            x = block(x)
+            features[f"conv{place}"] = x
+        return x.amax(dim=-1), features
+
+
+class _SSLECG(Network):
+    """What pretext network and classifier have in common: one signal, and the same encoder under the same name."""
+
+    max_modalities = 1
+    paper: ClassVar[str] = (
+        "Sarkar and Etemad, Self-supervised ECG representation learning for emotion recognition, IEEE Transactions on "
+        "Affective Computing 13(3), 2022"
+    )
+    example: ClassVar[Mapping[str, InputShape]] = ECG
+    initialise = staticmethod(fan_initialise)
+
+    def _read(self, modalities: Mapping[str, InputShape], width: int) -> int:
+        """Make the encoder and return the width of its embedding."""
+        ((self.modality, shape),) = modalities.items()
+        if shape.length < SHORTEST:
+            raise LimbeckError(
+                f"SSL-ECG reads windows of {SHORTEST} samples or more; '{self.modality}' has {shape.length}. Use "
+                "longer windows or a higher rate."
+            )
+        self.encoder = SSLECGEncoder(shape, width=width)
+        return self.encoder.width
+
+
+class _TaskHead(nn.Module):
+    """Two hidden layers and one logit: whether a window is the work of one transformation."""
+
+    def __init__(self, inputs: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.first, self.second, self.last = nn.Linear(inputs, hidden), nn.Linear(hidden, hidden), nn.Linear(hidden, 1)
+        self.after_first, self.after_second = Dropout(dropout), Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.after_first(nn.functional.leaky_relu(self.first(x), SLOPE))
+        return self.last(self.after_second(nn.functional.leaky_relu(self.second(h), SLOPE)))
+
+
+@MODELS.register("ssl_ecg_pretext")
+class SSLECGPretext(_SSLECG):
+    """SSL-ECG before any label: an encoder with a head of its own for each transformation that it recognises.
+
+    Features: ``conv1``, ``conv2``, ``conv3`` (batch, width or 2 or 4 times as many, steps) and ``embedding``
+    (batch, 4 * width). The prediction holds one logit per transformation, in the order of `TRANSFORMATIONS`: each is a
+    yes or no of its own, with sigmoid and binary cross-entropy; read together through a softmax they say which one it
+    was.
+
+    `ssl_ecg` has the same encoder: it starts from this one's weights without its `heads`
+    (``start: {stage: ..., reset: [heads]}``).
+
+    Parameters
+    ----------
+    modalities : mapping of str to InputShape
+        Exactly one signal of 22 samples or more; published is 10 s of ECG at 256 Hz.
+    n_outputs : int
+        Number of transformations, the untouched window being one; 7 are published.
+    width : int
+        Filters of the first two convolutions; later pairs have two and four times as many.
+    hidden : int
+        Width of the two hidden layers of each head.
+    dropout : float
+        Rate after each of them.
+
+    Notes
+    -----
+    Layers as in the authors' code. Filters span 32, 16 and 8 samples, which belongs to 256 Hz: resample other rates to
+    use weights trained there. The published folds mix windows of all subjects; here a study's protocol makes them.
+    """
+
+    def __init__(
+        self,
+        modalities: Mapping[str, InputShape],
+        n_outputs: int,
+        *,
+        width: int = 32,
+        hidden: int = 128,
+        dropout: float = 0.6,
+    ) -> None:
+        super().__init__()
+        embedding = self._read(modalities, width)
+        self.heads = nn.ModuleList(_TaskHead(embedding, hidden, dropout) for _ in range(n_outputs))
+        self.apply(fan_initialise)
+
+    def forward(self, inputs: dict[str, Tensor]) -> Outputs:
+        """Return one logit per transformation with the named features."""
+        embedding, features = self.encoder(inputs[self.modality])
+        prediction = torch.cat([head(embedding) for head in self.heads], dim=-1)
+        return Outputs(prediction, {**features, "embedding": embedding})
+
+
+@MODELS.register("ssl_ecg")
+class SSLECG(_SSLECG):
+    """SSL-ECG after pre-training: its encoder with two hidden layers for the task at hand.
+
+    Features: ``conv1``, ``conv2``, ``conv3`` (batch, width or 2 or 4 times as many, steps), ``embedding``
+    (batch, 4 * width), ``dense1``, ``dense2``, … (batch, hidden).
+
+    Without weights of a stage with `ssl_ecg_pretext` to start from it is the same network trained from scratch.
+
+    Parameters
+    ----------
+    modalities : mapping of str to InputShape
+        Exactly one signal of 22 samples or more; published is 10 s of ECG at 256 Hz.
+    n_outputs : int
+        Number of classes, or 1 for a trace.
+    width : int
+        Filters of the first two convolutions; later pairs have two and four times as many.
+    hidden : sequence of int
+        Widths of the hidden layers: two of 512, or three for the corpora DREAMER and AMIGOS.
+    dropout : float
+        Rate after each hidden layer; 0 is published for two layers, 0.2 (DREAMER) and 0.4 (AMIGOS) for three.
+    frozen : bool
+        Whether no gradient reaches the encoder, as published; train such a stage without weight decay, which would
+        shrink the encoder all the same.
+    """
+
+    def __init__(
+        self,
+        modalities: Mapping[str, InputShape],
+        n_outputs: int,
+        *,
+        width: int = 32,
+        hidden: Sequence[int] = (512, 512),
+        dropout: float = 0.0,
+        frozen: bool = False,
+    ) -> None:
+        super().__init__()
+        self.frozen = frozen
+        self.dense = DenseStack(self._read(modalities, width), hidden, dropout=dropout)
+        self.head = nn.Linear(self.dense.width, n_outputs)
+        self.apply(fan_initialise)
+
+    def forward(self, inputs: dict[str, Tensor]) -> Outputs:
+        """Return logits or a trace's value with the named features."""
+        embedding, features = self.encoder(inputs[self.modality])
+        if self.frozen:
+            embedding = embedding.detach()
+        last, dense = self.dense(embedding)
+        return Outputs(self.head(last), {**features, "embedding": embedding, **dense})

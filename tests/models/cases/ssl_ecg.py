@@ -1,0 +1,22 @@
+"""SSL-ECG before and after pre-training."""
+
+from limbeck.models import InputShape
+
+from . import Case, Count
+
+ECG = {"ecg": InputShape(1, 2560, 256.0)}
+SHORT = {"ecg": InputShape(2, 22, 64.0)}
+MAPS = {"conv1": (3, 22), "conv2": (6, 8), "conv3": (12, 1), "embedding": (12,)}
+
+CASES = {
+    "ssl_ecg": Case(SHORT, {**MAPS, "dense1": (6,), "dense2": (5,)}, {"width": 3, "hidden": (6, 5)}),
+    "ssl_ecg_pretext": Case(SHORT, MAPS, {"width": 3, "hidden": 4}),
+}
+
+ENCODER = 329_152
+
+COUNTS = [
+    Count("ssl_ecg_pretext", ECG, 7, 561_223),
+    Count("ssl_ecg_pretext", ECG, 1, ENCODER + 33_153),
+    Count("ssl_ecg", ECG, 3, ENCODER + 129 * 512 + 513 * 512 + 513 * 3),
+]
