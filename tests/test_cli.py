@@ -123,7 +123,7 @@ def test_the_commands_are_those_that_are_promised() -> None:
         "datasets",
         *(f"datasets {name}" for name in ("list", "describe", "fetch", "inspect", "validate", "convert")),
     }
-    assert words == {"", "run", "report", "predict", "models", "features"} | runs | data
+    assert words == {"", "run", "report", "predict", "models", "features", "targets"} | runs | data
 
 
 @pytest.mark.parametrize("path", all_commands(), ids=" ".join)
@@ -554,29 +554,6 @@ def test_fetch_downloads_what_is_published_and_fails_on_anything_else(
         assert result.exit_code == 1
         assert "a.txt" in result.stderr
         assert not (tmp_path / "own" / "a.txt").exists()
-
-
-def test_models_lists_every_model_with_its_size() -> None:
-    from limbeck.models import MODELS
-
-    result = invoke("models")
-    assert result.exit_code == 0
-    head, *rows = result.stdout.splitlines()
-    assert head.split()[:4] == ["model", "reads", "modalities", "parameters"]
-    assert [row.split()[0] for row in rows[: len(MODELS)]] == list(MODELS)
-    assert re.search(r"^linear +features +any number +26 ", result.stdout, flags=re.M)  # 12 weights and a bias, twice
-
-
-def test_a_model_is_described_with_its_options() -> None:
-    result = invoke("models", "mlp")
-    assert result.exit_code == 0
-    assert "hidden=32" in result.stdout
-
-
-def test_a_misspelt_model_is_answered_with_the_nearest() -> None:
-    result = invoke("models", "mpl")
-    assert result.exit_code == 2
-    assert "Did you mean 'mlp'?" in result.stderr
 
 
 # ---- printing -------------------------------------------------------------------------------------------------------

@@ -195,6 +195,84 @@ def test_mistakes_are_met_with_what_was_meant(lab: Path, arguments: tuple[str, .
     assert not Path("x.png").exists()
 
 
+def test_a_table_of_recordings_replaces_only_another_one(lab: Path, tmp_path: Path) -> None:
+    labels = (lab / "labels.csv").read_bytes()
+    result = invoke("inspect", lab, "--jobs", 1, "--csv", lab / "labels.csv")
+    assert result.exit_code == 1
+    assert "was not written by this command" in result.stderr
+    assert (lab / "labels.csv").read_bytes() == labels
+    for _ in range(2):
+        assert invoke("inspect", lab, "--jobs", 1, "--csv", tmp_path / "new" / "all.csv").exit_code == 0
+    assert [file.name for file in (tmp_path / "new").iterdir()] == ["all.csv"]
+    (tmp_path / "file").write_text("")
+    result = invoke("inspect", lab, "--jobs", 1, "--csv", tmp_path / "file" / "all.csv")
+    assert result.exit_code == 1
+    assert "cannot be written" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("[010, 08, 0]", ["010", "08", 0]),
+        ("010", "010"),
+        ("-7", -7),
+        ("1e3", 1000.0),
+        ("[.5, -2.25, 1.]", [0.5, -2.25, 1.0]),
+        ("1_000", "1_000"),
+        ("12:30", "12:30"),
+        ("2020-01-01", "2020-01-01"),
+        ("{a: true, b: null}", {"a": True, "b": None}),
+        ("0x10", "0x10"),
+    ],
+)
+def test_names_of_digits_stay_names_and_numbers_are_numbers(text: str, value: object) -> None:
+    from limbeck.cli import datasets as commands
+
+    found = commands._options([f"subjects={text}"], "csv")["subjects"]
+    assert found == value
+    assert type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "says"),
+    [
+        ("stress-predict", "trim=long", "needs a number; found 'long'"),
+        ("stress-predict", "trim=true", "needs a number; found True"),
+        ("bids", "drop_bad=perhaps", "needs true or false"),
+        ("ascertain", "gsr_column=1.5", "needs a whole number"),
+        ("ascertain", "gsr_rate=[1]", "needs a number"),
+    ],
+)
+def test_values_of_another_kind_are_mistakes_of_the_user(lab: Path, name: str, option: str, says: str) -> None:
+    result = invoke("inspect", name, "--root", lab, "--option", option, "--jobs", 1)
+    assert result.exit_code == 2
+    assert says in " ".join(result.stderr.split())
+
+
+def test_a_folder_that_may_not_be_read_is_refused(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "iterdir", refuse)
+        for arguments in ((lab,), ("csv", "--root", lab)):
+            result = invoke("validate", *arguments)
+            assert result.exit_code == 1
+            assert "cannot be looked into: Permission denied" in result.stderr
+    result = invoke("inspect", "x" * 300)
+    assert result.exit_code == 1
+    assert "cannot be looked into: File name too long" in result.stderr
+
+
+def test_values_that_fit_are_taken() -> None:
+    from limbeck.cli import datasets as commands
+
+    assert commands._options(["trim=10"], "stress-predict") == {"trim": 10}
+    given = ["gsr_rate=null", "gsr_column=3", "ecg_rate=2.5e2", "modalities=[ecg]"]
+    wanted = {"gsr_rate": None, "gsr_column": 3, "ecg_rate": 250.0, "modalities": ["ecg"]}
+    assert commands._options(given, "ascertain") == wanted
+
+
 def inspected(subjects: int) -> inspecting.Inspection:
     """An inspection of many subjects, each with something of its own."""
     recordings = [
@@ -306,6 +384,14 @@ def test_a_folder_that_is_not_empty_is_never_written_to(lab: Path) -> None:
     result = invoke("convert", lab, "--to", "zarr", "--out", lab, "--jobs", 1)
     assert result.exit_code == 1
     assert sorted(path.name for path in lab.iterdir()) == ["channels.csv", "labels.csv", "signals"]
+
+
+def test_nothing_is_written_into_the_folder_that_is_read(lab: Path) -> None:
+    for arguments in ((lab,), ("csv", "--root", lab)):
+        result = invoke("convert", *arguments, "--to", "zarr", "--out", lab / "signals" / "copy", "--jobs", 1)
+        assert result.exit_code == 1
+        assert "the folder of the data set itself" in result.stderr
+    assert sorted(path.name for path in (lab / "signals").iterdir()) == ["anna", "bert"]
 
 
 def test_the_terms_of_the_original_are_said(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from scipy.io import savemat
 
 from limbeck.datasets import ascertain as module
-from limbeck.datasets import info, load, matlab
+from limbeck.datasets import checks_of, info, load, matlab
 from limbeck.datasets.ascertain import CLIP_ORDERS, PERSONALITY, RATINGS, check_order, looks_like, read_features
 from limbeck.errors import DataError, ReadError
 from limbeck.recording import Corpus, Recording
@@ -224,6 +224,17 @@ def test_the_right_clip_order_is_found_in_ratings_and_clocks(tmp_path: Path, cli
     assert (check.files_by_clip, check.files_by_place) == ((0, 8) if "features" in clip_order else (8, 0))
     right = "presentation_ratings" if clip_order == "presentation_ratings" else "clip_id"
     assert check.contrasts[right][0] > 3
+
+
+@pytest.mark.parametrize("clip_order", CLIP_ORDERS)
+def test_a_clip_order_that_the_clocks_speak_against_fails_its_check(tmp_path: Path, clip_order: str) -> None:
+    corpus = write_corpus(tmp_path, n_subjects=8, n_clips=12, clip_order="presentation_features", seconds=0.1)
+    checks = checks_of("ascertain")
+    assert checks is not None
+    made = checks(corpus.root, load("ascertain", corpus.root, clip_order=clip_order))
+    (check,) = [check for check in made if "agree with the chosen clip_order" in check.what]
+    assert check.passed is (clip_order == "presentation_features")
+    assert "presentation_features; 0 subjects' files count clips by their clocks, 8 count places" in check.found
 
 
 def test_random_ratings_prefer_no_order(tmp_path: Path) -> None:

@@ -262,6 +262,17 @@ def test_conductance_and_resistance_become_microsiemens(tmp_path: Path) -> None:
     np.testing.assert_array_equal(only(load("bids", tmp_path)).signals["eda"].data, [[10.0, np.nan]])
 
 
+def test_columns_in_arbitrary_units_are_not_called_physical(tmp_path: Path) -> None:
+    columns = {name: np.array([1e6, np.inf]) for name in ("eda_left", "eda_right")} | {"skt": np.array([3.0, 4.0])}
+    physio(tmp_path, columns, units={"eda_left": "arbitrary", "eda_right": "µS", "skt": "°C"})
+    found = only(load("bids", tmp_path))
+    assert {name: signal.unit for name, signal in found.signals.items()} == {"eda": "a.u.", "temp": "°C"}
+    assert found.signals["eda"].channels == ("eda_left",)
+    np.testing.assert_array_equal(found.signals["eda"].data, np.array([[1e6, np.nan]], dtype=np.float32))
+    assert "eda_left: in arbitrary units by its sidecar" in notes(found)
+    assert "eda_right: its unit is µS, that of the other columns of eda a.u.; not used" in notes(found)
+
+
 def test_the_users_word_and_the_files_label_say_what_a_column_is(tmp_path: Path) -> None:
     physio(tmp_path, {"cardiac": np.ones(4)})
     physio(tmp_path, {"col1": np.ones(4)}, name="recording-eda_")
@@ -434,12 +445,16 @@ def test_what_is_not_read_is_listed(tmp_path: Path) -> None:
     (home(tmp_path, "func")).mkdir()
     (home(tmp_path, "func") / "sub-1_task-t_bold.nii.gz").write_bytes(b"x")
     (file.parent / file.name.replace("sub-1", "sub-2")).write_bytes(file.read_bytes())
+    (file.parent / f"{STEM}_recording-belt_physio.tsv").write_text("1\n2\n")  # not packed
+    (home(tmp_path, "func") / "sub-1_task-t_eeg.cnt").write_bytes(b"x")
     (tmp_path / "sub-3").mkdir()
     (tmp_path / "derivatives" / "sub-4").mkdir(parents=True)
     corpus = load("bids", tmp_path)
     text = " | ".join(f"{item.what}: {item.why}" for item in corpus.left_out)
     assert corpus.subjects == ("1",)
-    assert "*_bold.nii.gz: 1 file of a kind that is not read" in text
+    for kind in ("*_bold.nii.gz", "*_physio.tsv", "*_eeg.cnt"):
+        assert f"{kind}: 1 file of a kind that is not read" in text
+    assert text.count("of a kind that is not read") == 3
     assert "another subject or session than its folder" in text
     assert "sub-3: no EEG" in text
 

@@ -194,6 +194,17 @@ def test_a_sensor_without_samples_costs_only_itself(root: Path, text: str | None
     assert message in recording.notes[0].why
 
 
+def test_the_one_file_that_is_published_under_another_name_is_read(root: Path) -> None:
+    folder = root / "pilot" / "2" / "cognitive_load"
+    held = load("cogwear", root).sources[0].read().signals["eda"].data
+    (folder / "empatica_eda.csv").rename(folder / "empatica_emda.csv")
+    source = load("cogwear", root).sources[0]
+    np.testing.assert_array_equal(source.read().signals["eda"].data, held)
+    assert folder / "empatica_emda.csv" in source.files
+    (folder / "empatica_eda.csv").write_text("eda,time\r\n")
+    assert "eda" not in load("cogwear", root).sources[0].read().signals  # the right name comes first
+
+
 def test_rows_that_are_missing_are_nan(root: Path) -> None:
     file = root / "pilot" / "2" / "cognitive_load" / "empatica_eda.csv"
     lines = file.read_text().split("\n")

@@ -300,6 +300,35 @@ def test_workers_write_the_same(tmp_path: Path) -> None:
         assert one == two
 
 
+def test_a_unit_that_is_not_the_usual_one_is_written_and_comes_back(tmp_path: Path) -> None:
+    stored = {"eda": Signal(np.arange(8, dtype=np.float32)[np.newaxis] * 1e4, 4.0, ("GSR",), "a.u.")}
+    convert(corpus_of(simple(trial="film", signals=stored)), tmp_path / "out", to="bids")
+    (sidecar,) = (tmp_path / "out").rglob("*_physio.json")
+    assert json.loads(sidecar.read_text())["eda"]["Units"] == "a.u."
+    (found,) = load("bids", tmp_path / "out")
+    assert found.signals["eda"].unit == "a.u."
+    np.testing.assert_array_equal(found.signals["eda"].data, stored["eda"].data)
+
+
+def _refused() -> Recording:
+    raise DataError("A signal needs a positive sampling rate in Hz; found 0.")
+
+
+def test_whatever_a_reader_refuses_costs_its_own_recording_only(tmp_path: Path) -> None:
+    corpus = corpus_of(simple("1"))
+    corpus.sources = (*corpus.sources, Source("9", _refused, "b", "t"))
+    conversion = convert(corpus, tmp_path / "out", to="zarr")
+    assert conversion.recordings == 1
+    assert [item.what for item in conversion.left_out] == ["9/b/t"]
+
+
+def test_a_place_that_cannot_be_written_is_an_error_that_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(DataError, match=r"file/out cannot be (written|looked into)"):
+        convert(corpus_of(simple()), tmp_path / "file" / "out", to="zarr")
+    assert [child.name for child in tmp_path.iterdir()] == ["file"]
+
+
 @pytest.mark.parametrize(("arguments", "message"), [({"to": "bid"}, "bids"), ({"to": "bids", "jobs": 0}, "jobs is 0")])
 def test_mistakes_are_explained(arguments: dict[str, object], message: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=message):

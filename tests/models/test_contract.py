@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from limbeck.distillation import Batch, Criterion, Student
 from limbeck.errors import DataError, LimbeckError
+from limbeck.export import to_onnx
 from limbeck.models import (
     MODELS,
     InputShape,
@@ -52,8 +53,9 @@ def away_from_zero(model: nn.Module, seed: int = 1) -> nn.Module:
     return model
 
 
-def test_every_registered_model_has_a_case() -> None:
-    assert set(CASES) == set(MODELS)
+def test_every_registered_network_has_a_case() -> None:
+    # Classical models, which have no gradients, are tried in test_classical.py.
+    assert set(CASES) == {name for name in MODELS if class_of(name).family == "network"}
 
 
 @every_model
@@ -290,6 +292,7 @@ def test_the_layer_table_holds_every_parameter_and_operation(name: str) -> None:
     table = layer_table(model, CASES[name].modalities)
     assert sum(row.parameters for row in table) == count_parameters(model)
     assert sum(row.multiply_adds for row in table) <= count_multiply_adds(model, CASES[name].modalities)
+    assert all(row.multiply_adds >= 0 for row in table)
     assert len({row.name for row in table}) == len(table)
 
 
@@ -297,3 +300,13 @@ def test_the_layer_table_holds_every_parameter_and_operation(name: str) -> None:
 def test_parameter_counts_are_those_published(count: Count) -> None:
     model = build(count.model, count.modalities, count.n_outputs, n_steps=count.n_steps, **count.options)
     assert count_parameters(model) == count.parameters
+
+
+@every_model
+def test_a_model_becomes_an_onnx_file_or_says_why_not(name: str, tmp_path: Path) -> None:
+    case, model = CASES[name], away_from_zero(make(name))
+    if class_of(name).unexportable:
+        with pytest.raises(DataError, match="does not become an ONNX file"):
+            to_onnx(model, case.modalities, tmp_path / "model.onnx")
+        return
+    assert to_onnx(model, case.modalities, tmp_path / "model.onnx") <= 1e-5

@@ -8,7 +8,8 @@ imports what it needs when it runs, so that ``--help`` is there at once.
 `running`    ``run``, ``report``, ``predict``; `planning` says what a run will do
 `runs`       ``runs``: list, show, remove
 `datasets`   ``datasets``: list, describe, fetch, inspect, validate, convert
-`catalogue`  ``models``, ``features``, ``targets``
+`models`     ``models``
+`catalogue`  ``features``, ``targets``
 `printing`   tables and facts; `progress` how far the work is; `processes` how many work
 ============ ==========================================================================
 """
@@ -23,8 +24,9 @@ import typer
 import typer.core
 
 from limbeck import __version__
-from limbeck.cli.catalogue import features, models, targets
+from limbeck.cli.catalogue import features, targets
 from limbeck.cli.datasets import datasets_app
+from limbeck.cli.models import models
 from limbeck.cli.running import predict, report, run
 from limbeck.cli.runs import runs_app
 from limbeck.errors import LimbeckError, StudyError

@@ -5,39 +5,12 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from limbeck.cli.printing import check_name, print_entry, print_facts, print_table
+from limbeck.cli.printing import print_facts, print_table
 from limbeck.cli.processes import one_thread
-
-
-def models(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Describe this one.")] = None,
-) -> None:
-    """List the models, or describe one with its options."""
-    one_thread()
-    from limbeck.models import MODELS
-
-    if name is not None:
-        check_name(name, MODELS)
-        print_entry(name, MODELS, "model")
-        return
-    print_table(("model", "reads", "modalities", "parameters", "what it is"), map(_model_row, MODELS))
-    typer.echo(
-        "parameters: with default options, for 2 classes and one modality: 60 s at 4 Hz of one channel, or 12 features"
-    )
-
-
-def _model_row(name: str) -> tuple[str, ...]:
-    from limbeck.models import MODELS, InputShape, build, count_parameters
-
-    model: Any = MODELS[name]
-    most = f"at most {model.max_modalities}" if model.max_modalities else "any number"
-    example = InputShape(12) if model.reads == "features" else InputShape(1, 240, 4.0)
-    parameters = count_parameters(build(name, {"eda": example}, 2))
-    return name, model.reads, most, f"{parameters:,}", MODELS.help(name).partition("\n")[0]
 
 
 def targets(
@@ -45,7 +18,7 @@ def targets(
         str | None, typer.Argument(metavar="[NAME]", help="Describe this one, or those of this data set.")
     ] = None,
 ) -> None:
-    """List the targets that have a name, those of a data set, or describe one."""
+    """List or describe the targets that have a name."""
     from limbeck.errors import LimbeckError, did_you_mean
     from limbeck.study.schema import as_yaml
     from limbeck.targets import known_targets

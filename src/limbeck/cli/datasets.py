@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import re
 import textwrap
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -331,9 +329,11 @@ def _find(what: str | None, root: Path | None) -> tuple[str, Path | None]:
     """Return the data set and where it lies; without a name it is guessed, which is said."""
     from limbeck import datasets
 
+    if root is not None:
+        _can_be_looked_into(root)
     if what is not None and what in datasets.DATASETS:
         return what, root
-    if what is not None and not Path(what).exists():
+    if what is not None and not _can_be_looked_into(Path(what)):
         raise typer.BadParameter(
             f"there is no data set and no folder or file '{what}'.{did_you_mean(what, datasets.DATASETS)}"
         )
@@ -347,6 +347,16 @@ def _find(what: str | None, root: Path | None) -> tuple[str, Path | None]:
     return name, place
 
 
+def _can_be_looked_into(place: Path) -> bool:
+    """Tell whether a file or folder is there; refuse one that may not be read."""
+    try:
+        if place.is_dir():
+            next(place.iterdir(), None)
+        return place.exists()
+    except OSError as error:
+        raise DataError(f"{place} cannot be looked into: {error.strerror}.") from error
+
+
 def _refuse_inside(out: Path, place: Path) -> None:
     """Refuse to write into the folder of the data set that is read: raw data stay as they are."""
     if place.is_dir() and out.resolve().is_relative_to(place.resolve()):
@@ -357,9 +367,9 @@ def _refuse_to_replace(table: Path) -> None:
     """Refuse the name of a file that is not such a table: it may be one of the data set's own."""
     from limbeck.datasets.inspecting import KEYS
 
-    if not table.is_file():  # nothing, or /dev/stdout
-        return
     try:
+        if not table.is_file():  # nothing, or /dev/stdout
+            return
         with table.open("rb") as stream:
             start = stream.read(200)
     except OSError as error:
@@ -386,38 +396,19 @@ def _options(given: Sequence[str] | None, name: str) -> dict[str, Any]:
     """Return options of a reader from ``key=value``, the values being YAML."""
     import yaml
 
+    from limbeck.notation import read_yaml
+
     options = {}
     for text in given or ():
         key, equals, value = text.partition("=")
         if not equals or not key.strip():
             raise typer.BadParameter(f"--option takes KEY=VALUE; found '{text}'")
         try:
-            options[key.strip()] = yaml.load(value, Loader=_loader())  # noqa: S506 - a safe loader
-        except (yaml.YAMLError, ValueError) as error:  # a date that there is not is a ValueError
+            options[key.strip()] = read_yaml(value)
+        except yaml.YAMLError as error:
             raise typer.BadParameter(f"--option {key}: the value '{value}' is no YAML") from error
     _refuse_types(name, options)
     return options
-
-
-@cache
-def _loader() -> Any:
-    """Return a loader for which ``010`` is a name and not the number 8, and ``1e3`` a number, as in YAML 1.2."""
-    import yaml
-
-    class Loader(yaml.SafeLoader):
-        pass
-
-    own = ("int", "float", "timestamp")
-    Loader.yaml_implicit_resolvers = {
-        sign: [(tag, form) for tag, form in forms if tag.rpartition(":")[2] not in own]
-        for sign, forms in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-    number = r"[-+]?(?:0|[1-9][0-9]*)"
-    signs = list("-+.0123456789")
-    Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(rf"{number}$"), signs)
-    decimal = rf"(?:{number}\.[0-9]*|[-+]?\.[0-9]+|{number}(?=[eE]))(?:[eE][-+]?[0-9]+)?|[-+]?\.inf|\.nan"
-    Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(rf"(?:{decimal})$"), signs)
-    return Loader
 
 
 def _refuse_types(name: str, options: Mapping[str, Any]) -> None:

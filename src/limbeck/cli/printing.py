@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 WIDE = 1000
 """Columns where no terminal limits them: a line of a log is not to be cut."""
 
-NUMBERS = frozenset({"columns", "parameters", "size", "subjects"})
+NUMBERS = frozenset({"columns", "multiply-adds", "parameters", "size", "subjects"})
 """Columns of tables that are read from the right."""
 
 

@@ -9,7 +9,8 @@ engine draws.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -32,7 +33,15 @@ __all__ = [
     "layer_table",
 ]
 
-MODELS = Registry("model")
+
+class _Models(Registry):
+    """The registry of models; steps come from the target, so they are no option."""
+
+    def options(self, name: str) -> dict[str, Any]:
+        return {option: default for option, default in super().options(name).items() if option != "n_steps"}
+
+
+MODELS: Registry = _Models("model")
 
 
 class Outputs(NamedTuple):
@@ -84,6 +93,8 @@ class Network(nn.Module):
 
     Attributes
     ----------
+    family : {"network", "classical"}
+        Trained by gradients, or fitted in one go (:class:`limbeck.models.classical.Classical`).
     reads : {"signals", "features"}
         Windows of samples, or rows of features.
     min_modalities, max_modalities : int, int or None
@@ -104,6 +115,7 @@ class Network(nn.Module):
         Parameters whose gradient is zero by the mathematics, as patterns (``"*.key.bias"``), with the reason.
     """
 
+    family: ClassVar[Literal["network", "classical"]] = "network"
     reads: ClassVar[Literal["signals", "features"]] = "signals"
     min_modalities: ClassVar[int] = 1
     max_modalities: ClassVar[int | None] = None
@@ -211,9 +223,14 @@ def count_multiply_adds(model: nn.Module, modalities: Mapping[str, InputShape]) 
     from torch.utils.flop_counter import FlopCounterMode
 
     counter = FlopCounterMode(display=False)
-    with counter:
-        dry_run(model, modalities, batch=1)
+    with torch.device("meta"), counter:
+        dry_run(_weightless(model), modalities, batch=1)
     return int(counter.get_total_flops()) // 2
+
+
+def _weightless(model: nn.Module) -> nn.Module:
+    """Return a copy that has shapes and no numbers: running it costs nothing, and hides no operation in a fused one."""
+    return copy.deepcopy(model).to("meta")
 
 
 class Layer(NamedTuple):
@@ -238,6 +255,12 @@ class Layer(NamedTuple):
     multiply_adds: int
 
 
+def _nearest(name: str, paths: Iterable[str]) -> list[str]:
+    """Return those of the paths that lie below a module's and below no other of them."""
+    below = sorted(path for path in paths if path.startswith(f"{name}."))
+    return [path for path in below if not any(path.startswith(f"{other}.") for other in below)]
+
+
 def layer_table(model: nn.Module, modalities: Mapping[str, InputShape]) -> list[Layer]:
     """Return the layers that hold parameters or change a shape, in the order in which one window passes them.
 
@@ -245,6 +268,7 @@ def layer_table(model: nn.Module, modalities: Mapping[str, InputShape]) -> list[
     """
     from torch.utils.flop_counter import FlopCounterMode
 
+    model = _weightless(model)
     passed: dict[str, tuple[int, ...]] = {}
     handles = []
     for name, module in model.named_modules():
@@ -258,7 +282,7 @@ def layer_table(model: nn.Module, modalities: Mapping[str, InputShape]) -> list[
             handles.append(module.register_forward_hook(remember))
     counter = FlopCounterMode(display=False)
     try:
-        with counter:
+        with torch.device("meta"), counter:
             dry_run(model, modalities, batch=1)
     finally:
         for handle in handles:
@@ -271,9 +295,7 @@ def layer_table(model: nn.Module, modalities: Mapping[str, InputShape]) -> list[
     for name, shape in passed.items():
         module = modules[name]
         parameters = sum(p.numel() for p in module.parameters(recurse=False) if p.requires_grad)
-        own = operations.get(name, 0) - sum(
-            operations.get(f"{name}.{child}", 0) for child, _ in module.named_children()
-        )
+        own = operations.get(name, 0) - sum(operations[inner] for inner in _nearest(name, operations))
         rows.append(Layer(name, type(module).__name__, shape, parameters, int(own)))
     bare = sum(p.numel() for p in model.parameters(recurse=False) if p.requires_grad)
     if bare:

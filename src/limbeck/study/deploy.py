@@ -27,6 +27,7 @@ from limbeck.atomic import write_atomically
 from limbeck.datasets.e4 import cut_signal
 from limbeck.errors import DataError, LimbeckError, StudyError
 from limbeck.models import InputShape, build
+from limbeck.models.classical import is_classical
 from limbeck.recording import Corpus, LeftOut, Recording
 from limbeck.signals import parse_signals
 from limbeck.study.plan import VariantPlan
@@ -353,6 +354,8 @@ def _load_network(file: Path) -> tuple[dict[str, Any], torch.nn.Module]:
         missing = [key for key in needed if key not in description]
         if missing:
             raise KeyError(", ".join(missing))
+        if is_classical(str(model.get("name"))):
+            raise LimbeckError(f"{file} names the model '{model['name']}', which cannot be stored or deployed.")
         return description, build(model.pop("name"), shapes, description["n_outputs"], **model)
     except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise LimbeckError(f"{file} cannot be read ({error!r}); expected what a run wrote.") from error

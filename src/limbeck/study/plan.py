@@ -31,7 +31,8 @@ from limbeck.datasets.simulated import STATES
 from limbeck.errors import DataError, LimbeckError, StudyError, did_you_mean
 from limbeck.evaluation import check_target
 from limbeck.models import MODELS, build, count_parameters, dry_run
-from limbeck.models.contract import InputShape, input_mistakes
+from limbeck.models.classical import is_classical
+from limbeck.models.contract import InputShape, class_of, input_mistakes
 from limbeck.protocols import Fold
 from limbeck.recording import Corpus, LeftOut
 from limbeck.signals import parse_signals
@@ -39,17 +40,19 @@ from limbeck.study.graph import Node, ancestors, build_graph, levels
 from limbeck.study.schema import IN_MEMORY, Study, Variant
 from limbeck.study.store import Store, remove_whole, write_json
 from limbeck.study.tasks import (
+    FITTED,
     REFIT,
     MemberId,
     Task,
     folds_of,
     labelled_groups,
+    make_classical,
     make_criterion,
     make_network,
     with_all_labels,
 )
 from limbeck.targets import Target
-from limbeck.training import Ensemble, Member, Settings, Taught, WindowTensors, fit
+from limbeck.training import Ensemble, Member, Settings, Taught, WindowTensors, fit, fit_classical
 from limbeck.training.loop import steps_per_epoch
 from limbeck.training.scalers import is_short, too_short
 from limbeck.training.tensors import input_shapes
@@ -76,13 +79,13 @@ class PlannedStage:
     key : str
         In the store.
     backend : str
-        Of its ensembles.
+        Of its ensembles; ``"fitted"`` for a classical model.
     groups : tuple of tuple of MemberId
         The members of each task.
     parameters : int
-        Of the network as it is deployed.
+        Of the network as it is deployed; 0 for a classical model, whose size depends on the data.
     seconds_per_step : float
-        Of one member, as timed.
+        Of one member, as timed; of a classical model the seconds of fitting it.
     """
 
     node: Node
@@ -215,7 +218,7 @@ class Plan:
                         done += 1
                         continue
                     steps = sum(steps_per_epoch(sizes[r, f], settings.batch) for r, f, _ in group) * settings.epochs
-                    work += steps * planned.seconds_per_step
+                    work += (len(group) if planned.backend == FITTED else steps) * planned.seconds_per_step
             for name in plan.refit_stages():
                 tasks += 1
                 done += self.store.has(plan.stages[name].key, "refit")
@@ -638,7 +641,7 @@ def _node_mistakes(
     networks: dict[str, torch.nn.Module] = {}
     for name, node in nodes.items():
         model = node.stage.model
-        found = input_mistakes(model.name, shapes[name])
+        found = input_mistakes(model.name, shapes[name]) + _missing_packages(model.name)
         if not found:
             try:
                 networks[name] = build(model.name, shapes[name], n_outputs, **model.options)
@@ -653,6 +656,13 @@ def _node_mistakes(
         if node.start in networks and name in networks:
             mistakes += _start_mistakes(node, networks[name], networks[node.start])
     return mistakes
+
+
+def _missing_packages(model: str) -> list[str]:
+    """Say what has to be installed for a model."""
+    kind: Any = class_of(model)
+    missing = kind.lacking() if is_classical(model) else ""
+    return [f"the model '{model}' cannot be fitted: {missing}"] if missing else []
 
 
 def _written_place(name: str, node: Node) -> str:
@@ -760,7 +770,9 @@ def _key(
         "device": variant.engine.device,
         "code": code_digest(),
         "model_code": _source_of(node.stage.model.name),
-        "versions": {name: importlib.metadata.version(name) for name in ("torch", "numpy")} | {"limbeck": __version__},
+        "versions": {name: importlib.metadata.version(name) for name in ("torch", "numpy")}
+        | {"limbeck": __version__}
+        | _version_of(node.stage.model.name),
     }
     return hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()[:32]
 
@@ -785,6 +797,12 @@ def code_digest() -> str:
         for file in files:
             digest.update(file.read_bytes())
     return digest.hexdigest()
+
+
+def _version_of(model: str) -> dict[str, str]:
+    """Return the version of the package that fits a classical model."""
+    kind: Any = class_of(model)
+    return {"fitted_by": kind.version()} if is_classical(model) else {}
 
 
 def _source_of(model: str) -> str:
@@ -841,7 +859,24 @@ class _Timer:
         wanted = self.variant.engine.backend
         return [c for c in looped + stacked if wanted in ("auto", c[0])]
 
+    def _time_fit(self, node: Node) -> tuple[str, int, float]:
+        """Return the seconds of fitting one member, and enough groups for several processes."""
+        view = windows_room.view(self.dataset, dict(node.stage.inputs))
+        tensors = WindowTensors.from_windows(view, list(node.stage.inputs), mode="train")
+        repetition, fold, seed = self.members[0]
+        start = time.perf_counter()
+        fit_classical(
+            lambda: make_classical(node, tensors),
+            [Member(self.folds[repetition, fold], seed)],
+            tensors,
+            self.dataset["subject"].to_numpy(),
+        )
+        count = len(self.members)
+        return FITTED, max(1, min(8, math.ceil(count / 4))), time.perf_counter() - start
+
     def _time(self, node: Node) -> tuple[str, int, float]:
+        if is_classical(node.stage.model.name):
+            return self._time_fit(node)
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         timed = []

@@ -21,7 +21,9 @@ from limbeck.distillation.controls import CREDIT, DIAGNOSTICS
 from limbeck.distillation.losses import LOSSES
 from limbeck.errors import LimbeckError, StudyError, did_you_mean
 from limbeck.metrics import METRICS
+from limbeck.models.classical import is_classical
 from limbeck.models.contract import MODELS
+from limbeck.notation import read_yaml, write_yaml
 from limbeck.signals import FEATURE_SETS, FEATURES, parse_signals
 from limbeck.targets import Target, written_out
 
@@ -271,7 +273,9 @@ class Variant(_Strict):
         return self.compare[0].taught if self.compare else list(self.stages)[-1]
 
     def settings(self, stage: Stage) -> Training:
-        """Return how one stage trains."""
+        """Return how one stage trains; a classical model is fitted in one go, whatever the study says of training."""
+        if is_classical(stage.model.name):
+            return Training(select="last")
         return Training.model_validate({**self.training.model_dump(), **stage.training})
 
 
@@ -299,7 +303,7 @@ class Study(_Strict):
 
 def as_yaml(definition: Mapping[str, Any]) -> str:
     """Return a definition as YAML, in the order in which it was written."""
-    return yaml.safe_dump(dict(definition), sort_keys=False, allow_unicode=True)
+    return write_yaml(dict(definition))
 
 
 def load_study(path: str | Path, overrides: Iterable[str] = ()) -> Study:
@@ -358,40 +362,13 @@ def load_part(path: str | Path, part: type[Part], overrides: Iterable[str] = ())
 
 def _read_file(file: Path) -> Any:
     try:
-        return _read_yaml(file.read_text(encoding="utf-8"))
+        return read_yaml(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise StudyError(
             [f"There is no file '{file}'; give the path of a study, such as studies/demo.yaml."]
         ) from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise StudyError([f"The file cannot be read as YAML: {error}"], source=str(file)) from error
-
-
-class _Loader(yaml.SafeLoader):
-    """Plain values only, each key of a mapping once, and ``1e-3`` a number as in YAML 1.2."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+$"), list("-+.0123456789")
-)
-
-
-def _unique_mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
-    """Build a mapping; a key that stands there twice would silently replace the first."""
-    keys = [(key.tag, key.value) for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-    for position, key in enumerate(keys):
-        if key in keys[:position] and key[0] != "tag:yaml.org,2002:merge":
-            raise yaml.constructor.ConstructorError(
-                "while reading a mapping", node.start_mark, f"the key '{key[1]}' stands there twice", node.start_mark
-            )
-    return dict(loader.construct_mapping(node, deep=True))
-
-
-_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
-
-
-def _read_yaml(text: str) -> Any:
-    return yaml.load(text, Loader=_Loader)  # noqa: S506 (a safe loader)
 
 
 def parse_study(
@@ -521,7 +498,7 @@ def _apply_overrides(definition: dict[str, Any], overrides: Iterable[str], *, re
             mistakes.append(f"--set {override}: expected KEY=VALUE, such as protocol.labelled=6.")
             continue
         try:
-            value = _read_yaml(text)
+            value = read_yaml(text)
         except yaml.YAMLError as error:
             mistakes.append(f"--set {key}: the value is not YAML ({error}).")
             continue
@@ -901,6 +878,7 @@ def _reference_mistakes(definition: Mapping[str, Any]) -> list[str]:
             mistakes += _comparison_mistakes(f"compare.{position}", comparison, definition)
             if raw in comparisons[:position]:
                 mistakes.append(f"compare.{position}: this comparison stands there already; it would count as a claim.")
+    mistakes += _classical_mistakes(definition)
     mistakes += _trace_loss_mistakes(definition)
     mistakes += _step_mistakes(definition)
     deploy = definition.get("deploy")
@@ -947,26 +925,12 @@ def _target_of(definition: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _step_mistakes(definition: Mapping[str, Any]) -> list[str]:
-    """Refuse a target with a value per step for models that have one output per window."""
+    """Refuse a target with a value per step: windows and models can have steps, losses and scores not yet."""
     if _target_of(definition).get("rate") is None:
         return []
-    named = {
-        name: _as_mapping(stage.get("model"))
-        for name, stage in _mapping(definition, "stages").items()
-        if isinstance(stage, Mapping)
-    }
-    models = {name: model.get("name") for name, model in named.items() if isinstance(model, Mapping)}
-    whole = [
-        name
-        for name, model in models.items()
-        if isinstance(model, str) and model in MODELS and not getattr(MODELS[model], "per_step", False)
-    ]
-    if not whole:
-        return []
-    used = ", ".join(dict.fromkeys(str(models[name]) for name in whole))
     return [
-        f"target.rate: it asks for several values per window, and the models of the stages {', '.join(whole)} ({used}) "
-        "give one; leave rate out to predict one value per window."
+        "target.rate: it asks for several values per window, which studies cannot train on yet (windows.cut makes them, "
+        "and models such as tcn predict them); leave rate out to predict one value per window."
     ]
 
 
@@ -1095,6 +1059,66 @@ def _trace_loss_mistakes(definition: Mapping[str, Any]) -> list[str]:
         if isinstance(stage, Mapping) and isinstance(losses := _as_losses(stage.get("loss")), Mapping)
         if isinstance(losses.get("soft"), Mapping) and "temperature" in losses["soft"]
     ]
+
+
+def _classical_mistakes(definition: Mapping[str, Any]) -> list[str]:
+    """Refuse what only a network can do: be taught, started from, trained in epochs, hand over features, be stored."""
+    stages = _mapping(definition, "stages")
+    models = {name: _model_of(stage) for name, stage in stages.items()}
+    mistakes = []
+    for name, stage in stages.items():
+        if not isinstance(stage, Mapping):
+            continue
+        model, named = models[name], _stands_on(stage)
+        if is_classical(model):
+            if "taught_by" in named:
+                mistakes.append(
+                    f"stages.{name}.taught_by: the model '{model}' is fitted to labels and takes no soft targets, so "
+                    "nobody can teach it; take a network (linear, mlp), or remove taught_by."
+                )
+            if "start" in named:
+                mistakes.append(
+                    f"stages.{name}.start: the model '{model}' has no weights to start with; remove start, or take a "
+                    "network."
+                )
+            own_loss = _as_losses(stage.get("loss", "hard")) in ({"hard": {}}, {"hard": {"weight": 1}})
+            if "taught_by" not in named and not own_loss:
+                mistakes.append(
+                    f"stages.{name}.loss: the model '{model}' is fitted to labels by a loss of its own; remove loss."
+                )
+            if stage.get("training"):
+                mistakes.append(
+                    f"stages.{name}.training: the model '{model}' is fitted in one go, without epochs and batches; "
+                    "remove training. Options of the model stand beside its name."
+                )
+        teacher, start = models.get(named.get("taught_by", ""), ""), models.get(named.get("start", ""), "")
+        losses = _as_losses(stage.get("loss"))
+        mistakes += [
+            f"stages.{name}.loss.{loss}: the teacher '{named['taught_by']}' is of the model '{teacher}', which has no "
+            "features to hand over, only probabilities; use soft."
+            for loss in (losses if isinstance(losses, Mapping) and is_classical(teacher) else ())
+            if loss in LOSSES and LOSSES[loss].needs == "features"
+        ]
+        if is_classical(start) and not is_classical(model):
+            mistakes.append(
+                f"stages.{name}.start: the stage '{named['start']}' is of the model '{start}', which has no weights "
+                "that a network could start from; be taught_by it instead."
+            )
+    variant = _valid(Variant, definition)
+    if variant is not None and variant.refit is not None and is_classical(models.get(variant.deployed, "")):
+        mistakes.append(
+            f"refit: '{variant.deployed}' is of the model '{models[variant.deployed]}', which cannot be stored without "
+            "code in the file, so it is not deployed; name a network under deploy, teach one by it (taught_by), or "
+            "remove refit."
+        )
+    return mistakes
+
+
+def _model_of(stage: Any) -> str:
+    """Return the name of a stage's model, empty where there is none."""
+    model = _as_mapping(stage.get("model")) if isinstance(stage, Mapping) else None
+    name = model.get("name") if isinstance(model, Mapping) else None
+    return name if isinstance(name, str) else ""
 
 
 def _is_taught(name: str, stages: Mapping[str, Any], seen: frozenset[str] = frozenset()) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -18,20 +19,33 @@ from limbeck import windows as windows_room
 from limbeck.distillation import Criterion, Student, spoil
 from limbeck.errors import LimbeckError
 from limbeck.models import build
+from limbeck.models.classical import Classical, is_classical
 from limbeck.protocols import Fold, crossfit_groups, make_folds, usable
 from limbeck.study.graph import Node
 from limbeck.study.schema import Variant
 from limbeck.study.store import Result, Store
-from limbeck.training import Ensemble, Member, Settings, Taught, Trained, WindowTensors, fit
+from limbeck.training import (
+    Ensemble,
+    Member,
+    Settings,
+    Taught,
+    Trained,
+    WindowTensors,
+    fit,
+    fit_classical,
+    predict_classical,
+)
 from limbeck.training.draws import control_generator
 from limbeck.training.loop import predict
 
 __all__ = [
+    "FITTED",
     "MemberId",
     "Task",
     "folds_of",
     "is_done",
     "labelled_groups",
+    "make_classical",
     "make_criterion",
     "make_network",
     "refit_fold",
@@ -44,6 +58,9 @@ MemberId = tuple[int, int, int]
 
 REFIT: MemberId = (0, -1, 0)
 """The member that is trained on everything."""
+
+FITTED = "fitted"
+"""The backend of a stage whose model is fitted in one go, member by member."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +80,7 @@ class Task:
     members : tuple of MemberId
         Whose networks.
     backend : str
-        Of the ensemble.
+        Of the ensemble; `FITTED` for a classical model.
     keys : dict of str to (str, tuple of int or str)
         Key and groups of every node that this one stands on.
     windows : Path
@@ -112,9 +129,18 @@ def run_task(task: Task) -> None:
     tensors = _tensors(task)
     everyone = [_member(task, identity) for identity in task.members]
     seen = [_without_test(_held_out(task, member)) for member in everyone]
-    trained = None if trained_before else _train(task, store, tensors, everyone, seen)
-    states = store.states(task.key, (task.group,), task.members) if trained is None else trained.states
-    final = _trained_ensemble(task, tensors, seen, states)
+    final: Ensemble | list[Classical]
+    trained: Trained | None
+    if is_classical(task.node.stage.model.name):
+        # It cannot be stored: where more is asked of it than it has left, it is fitted again, to the same result.
+        final, trained = fit_classical(
+            lambda: make_classical(task.node, tensors), seen, tensors, _windows(task.windows)["subject"].to_numpy()
+        )
+        trained = None if trained_before else trained
+    else:
+        trained = None if trained_before else _train(task, store, tensors, everyone, seen)
+        states = store.states(task.key, (task.group,), task.members) if trained is None else trained.states
+        final = _trained_ensemble(task, tensors, seen, states)
     scalers = tensors.scalers([member.fold.training for member in seen])
     knowledge = _knowledge(final, tensors, everyone, scalers, wanted)
     predictions = _test_predictions(final, tensors, everyone, scalers) if predictions_wanted else None
@@ -299,6 +325,14 @@ def make_network(node: Node, tensors: WindowTensors, criterion: Criterion, teach
     return Student(network, criterion.projectors(network, tensors.shapes, teacher_widths))
 
 
+def make_classical(node: Node, tensors: WindowTensors) -> Classical:
+    """Build the model of a node that is fitted in one go."""
+    model: Any = _build(node, tensors)
+    if not isinstance(model, Classical):
+        raise LimbeckError(f"The model '{node.stage.model.name}' is a network; it cannot be fitted in one go.")
+    return model
+
+
 def _build(node: Node, tensors: WindowTensors) -> torch.nn.Module:
     return build(node.stage.model.name, tensors.shapes, tensors.n_outputs, **node.stage.model.options)
 
@@ -384,15 +418,28 @@ def _spoiled(
     return result
 
 
+def _predict(
+    final: Ensemble | list[Classical],
+    tensors: WindowTensors,
+    index_sets: list[np.ndarray],
+    scalers: Any,
+    features: Sequence[str] = (),
+) -> list[tuple[torch.Tensor, dict[str, torch.Tensor]]]:
+    """Return predictions and features of each member for its own windows."""
+    if isinstance(final, Ensemble):
+        return predict(final, tensors, index_sets, scalers=scalers, features=features)
+    return predict_classical(final, tensors, index_sets, scalers=scalers)
+
+
 def _knowledge(
-    ensemble: Ensemble, tensors: WindowTensors, members: list[Member], scalers: Any, wanted: set[str]
+    final: Ensemble | list[Classical], tensors: WindowTensors, members: list[Member], scalers: Any, wanted: set[str]
 ) -> dict[str, np.ndarray]:
     """Return what is handed over of every training window of the fold, held-out ones included; NaN elsewhere."""
     if not wanted:
         return {}
     features = sorted(wanted - {"logits"})
     index_sets = [member.fold.training for member in members]
-    found = predict(ensemble, tensors, index_sets, scalers=scalers, features=features)
+    found = _predict(final, tensors, index_sets, scalers, features)
     n_windows = len(tensors.target)
     knowledge = {}
     for name in sorted(wanted):
@@ -404,12 +451,14 @@ def _knowledge(
     return knowledge
 
 
-def _test_predictions(ensemble: Ensemble, tensors: WindowTensors, members: list[Member], scalers: Any) -> pd.DataFrame:
+def _test_predictions(
+    final: Ensemble | list[Classical], tensors: WindowTensors, members: list[Member], scalers: Any
+) -> pd.DataFrame:
     """Return a row per member and test window: probabilities, or the value of a trace."""
     index_sets = [member.fold.test for member in members]
     columns = [f"p{k}" for k in range(tensors.n_outputs)] if tensors.kind == "class" else ["value"]
     frames = []
-    for position, (prediction, _) in enumerate(predict(ensemble, tensors, index_sets, scalers=scalers)):
+    for position, (prediction, _) in enumerate(_predict(final, tensors, index_sets, scalers)):
         values = prediction.softmax(dim=-1) if tensors.kind == "class" else prediction
         frame = pd.DataFrame(values.cpu().numpy(), columns=columns)
         frame.insert(0, "window", index_sets[position])

@@ -22,7 +22,7 @@ from limbeck.training.ensemble import Ensemble
 from limbeck.training.optimiser import AdamW, clip_by_member, learning_rates
 from limbeck.training.tensors import WindowTensors
 
-__all__ = ["Settings", "Taught", "Trained", "class_weights", "fit", "predict", "steps_per_epoch"]
+__all__ = ["Settings", "Taught", "Trained", "check_inputs", "class_weights", "fit", "predict", "steps_per_epoch"]
 
 PREDICTION_BUDGET = 2_000_000
 """Values of input in one chunk of a prediction: bounds its memory (a network holds some dozens of values per input)."""
@@ -217,7 +217,7 @@ class _Run:
         members = ensemble.members
         _check_members(members, taught, criterion)
         for member in members:
-            _check_inputs(windows, member)
+            check_inputs(windows, member)
         self.has_unlabelled = bool(len(members[0].fold.unlabelled))
         n_labelled, n_unlabelled = settings.shares(self.has_unlabelled)
         self.draw = (n_labelled, n_unlabelled if taught.unlabelled else 0)
@@ -464,7 +464,7 @@ def _check_members(members: Sequence[draws.Member], taught: Taught, criterion: C
                 raise DataError(f"The teacher's {name} of {member} are not finite on every training window.")
 
 
-def _check_inputs(windows: WindowTensors, member: draws.Member) -> None:
+def check_inputs(windows: WindowTensors, member: draws.Member) -> None:
     """Refuse windows that are not finite where training or selection would read them; test windows are not read."""
     for kind, index in (("training", member.fold.training), ("validation", member.fold.validation)):
         for modality, unusable in windows.unusable.items():
