@@ -929,7 +929,7 @@ def _step_mistakes(definition: Mapping[str, Any]) -> list[str]:
     if _target_of(definition).get("rate") is None:
         return []
     return [
-        "target.rate: it asks for several values per window, which studies cannot train on yet (windows.cut makes them, "
+        "target.rate: it asks for several values per window; studies cannot train on these yet (windows.cut makes them "
         "and models such as tcn predict them); leave rate out to predict one value per window."
     ]
 
