@@ -11,13 +11,13 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-import warnings
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from limbeck.export import to_onnx
 from limbeck.models import InputShape, build, count_multiply_adds, count_parameters
 from limbeck.study import run
 
@@ -49,19 +49,6 @@ def overrides(study: str, feature: str) -> tuple[str, ...]:
     )
 
 
-class Bare(nn.Module):
-    """The logits of one signal: what an exported file computes."""
-
-    def __init__(self, student: nn.Module, modality: str) -> None:
-        super().__init__()
-        self.student, self.modality = student, modality
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the logits."""
-        logits: Tensor = self.student({self.modality: x}).prediction
-        return logits
-
-
 def milliseconds(model: nn.Module, modality: str, repeats: int = 300) -> float:
     """Return the median time of one window in ONNX Runtime, on one thread."""
     import onnxruntime
@@ -69,16 +56,15 @@ def milliseconds(model: nn.Module, modality: str, repeats: int = 300) -> float:
     shape = SHAPES[modality]
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        file = str(Path(folder) / "student.onnx")
-        torch.onnx.export(Bare(model.eval(), modality), (shape.zeros(1),), file, dynamo=False, input_names=["x"])
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "student.onnx"
+        to_onnx(model, {modality: shape}, file)
         session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
     x = np.zeros((1, shape.channels, shape.length), dtype=np.float32)
     spent = []
     for _ in range(repeats):
         start = time.perf_counter()
-        session.run(None, {"x": x})
+        session.run(["prediction"], {modality: x})
         spent.append(time.perf_counter() - start)
     return float(np.median(spent)) * 1e3
 

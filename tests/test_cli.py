@@ -268,6 +268,14 @@ def test_quiet_prints_nothing_but_the_path_of_the_report(place: Path, run_folder
     assert not result.stderr
 
 
+def test_a_dry_run_says_of_a_classical_model_that_it_is_fitted(tmp_path: Path) -> None:
+    text = MINI.replace("{model: linear, inputs: [eeg, eda]}", "{model: lda, inputs: [eeg, eda]}")
+    result = invoke("run", write_study(tmp_path, text), "--out", tmp_path / "runs", "--dry-run", "--jobs", 1)
+    assert result.exit_code == 0
+    assert "lda (fitted); reads eeg + eda" in result.stdout
+    assert "(0 parameters)" not in result.stdout
+
+
 def test_a_dry_run_shows_every_stage_with_its_teacher_loss_and_key_and_trains_nothing(tmp_path: Path) -> None:
     text = MINI + "sweep: {normalise: [train, transductive]}\n"
     result = invoke("run", write_study(tmp_path, text), "--out", tmp_path / "runs", "--dry-run", "--jobs", 1)
@@ -290,6 +298,28 @@ def test_a_dry_run_shows_every_stage_with_its_teacher_loss_and_key_and_trains_no
     }
     assert not list((tmp_path / "runs").glob("mini-*"))
     assert not list((tmp_path / "runs").rglob("weights.safetensors"))
+
+
+def test_a_dry_run_counts_windows_by_subject_and_groups_what_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import numpy as np
+
+    from limbeck.cli import planning
+    from limbeck.study import make_plan
+
+    eda = np.random.default_rng(0).normal(2, 0.1, (20, 1, 32))
+    eda[12:18] = np.nan  # s3 and a part of s4
+    subjects = [f"s{i // 4}" for i in range(20)]
+    corpus = limbeck.from_arrays({"eda": eda}, {"eda": 4}, subjects, ["calm", "aroused", "calm", "calm"] * 5)
+    text = re.sub(r"data: .*", "data: {corpus: arrays}", MINI).replace("{model: linear, inputs: [eeg, eda]}", "alone")
+    text = re.sub(r"\n  eeg: .*|\n  teacher: .*|\n  taught: .*|\ncompare:.*(?:\n  .*)*", "", text)
+    study = limbeck.load_study(write_study(tmp_path, text))
+    planning.print_plan(make_plan(study, tmp_path / "runs", corpus=corpus), 1, keys=False)
+    told = " ".join(capsys.readouterr().out.split())
+    assert "per subject calm 4 to 6, aroused 0 to 2 no aroused: s4 " in told
+    assert "left out s3 12 to s3 15, s4 16, s4 17: 2 of 2 windows have missing samples (eda 2)" in told
+    assert "[...]" not in told
 
 
 def test_stages_that_two_variants_share_are_printed_once_before_a_run(tmp_path: Path) -> None:
@@ -435,6 +465,14 @@ def test_show_says_where_the_files_of_a_run_lie(place: Path, run_folder: Path) -
             assert str(run_folder / file) in result.stdout
 
 
+def test_the_name_of_a_study_is_answered_with_its_runs(run_folder: Path, tmp_path: Path) -> None:
+    guessed = run_folder.parent / run_folder.name.rpartition("-")[0]
+    for command in (["report", guessed], ["predict", guessed, tmp_path]):
+        result = invoke(*command)
+        assert result.exit_code == 2
+        assert f"Did you mean {run_folder}" in " ".join(result.stderr.split())
+
+
 def test_a_misspelt_run_is_answered_with_the_nearest(place: Path, run_folder: Path) -> None:
     result = invoke("runs", "show", run_folder.name[:-2], "--out", place / "runs")
     assert result.exit_code == 2
@@ -487,7 +525,7 @@ def test_datasets_list_names_every_data_set() -> None:
 
     result = invoke("datasets", "list")
     assert result.exit_code == 0
-    assert [line.split()[0] for line in result.stdout.splitlines()[1:]] == datasets.available()
+    assert re.findall(r"^([\w-]+): ", result.stdout, flags=re.M) == datasets.available()
 
 
 def test_describe_gives_terms_options_and_how_to_fetch() -> None:

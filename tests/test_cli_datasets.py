@@ -75,12 +75,13 @@ def test_the_list_fits_the_terminal_and_says_terms_way_and_what_was_verified(
         assert part in text
 
 
-def test_in_a_pipe_each_data_set_has_one_line_with_everything() -> None:
-    lines = invoke("list").stdout.splitlines()
-    assert [line.split()[0] for line in lines[1:]] == datasets.available()
-    (line,) = [line for line in lines if line.startswith("deap ")]
-    for part in ("32", "eeg", "EULA", "data_preprocessed_python.zip", "never tried on the real corpus"):
-        assert part in line
+def test_in_a_pipe_the_list_is_as_readable_as_on_a_terminal() -> None:
+    text = invoke("list").stdout
+    assert max(map(len, text.splitlines())) <= 100
+    (block,) = re.findall(r"^deap: .*?(?=^\S)", text, flags=re.M | re.S)
+    for part in ("32 subjects", "eeg", "EULA", "data_preprocessed_python.zip", "never tried on the real corpus"):
+        assert part in " ".join(block.split())
+    assert "describe NAME" in text.splitlines()[-1]
 
 
 def test_describe_says_how_to_get_it_and_what_is_uncertain() -> None:
@@ -101,7 +102,7 @@ def test_a_folder_is_guessed_and_what_is_in_it_is_told(lab: Path) -> None:
     assert f"{lab} is read as csv" in result.stderr
     out = result.stdout
     assert out.startswith("csv: 2 subjects, 4 recordings, 80 s; 20 s each\n")
-    assert re.search(r"^  bvp +8 Hz +pulse +a\.u\. +4 +2 +80 s", out, flags=re.M)
+    assert re.search(r"^  bvp +8 Hz +pulse +a\.u\. +4 +2: anna, bert +80 s", out, flags=re.M)
     assert re.search(r"^  anna, bert +2 +2 +40 +bvp, eda$", out, flags=re.M)
     assert re.search(r"^  valence +4 +2 +3 to 4, median 3\.5$", out, flags=re.M)
     assert "Left out" not in out
@@ -121,8 +122,31 @@ def test_without_a_root_a_data_set_is_looked_for_where_it_is_fetched_to(
     lab.rename(tmp_path / "csv")
     assert invoke("inspect", "csv", "--jobs", 1).exit_code == 0
     result = invoke("inspect", "eegmat")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "limbeck datasets fetch eegmat" in result.stderr
+    result = invoke("fetch", "cogwear")
+    assert result.exit_code == 2
+    text = " ".join(result.stderr.split())
+    assert "only eegmat and stress-predict can be fetched. For cogwear: Limbeck cannot download it." in text
+    assert "PhysioNet" in text
+    result = invoke("fetch", "eegmatt")
+    assert result.exit_code == 2
+    assert "Did you mean 'eegmat'?" in result.stderr
+
+
+def test_a_folder_that_is_called_like_a_data_set_is_not_passed_over_in_silence(
+    tmp_path: Path, lab: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIMBECK_DATA", str(tmp_path / "nowhere"))
+    monkeypatch.chdir(tmp_path)
+    lab.rename(tmp_path / "csv")
+    result = invoke("inspect", "csv", "--jobs", 1)
+    assert result.exit_code == 2
+    assert "write ./csv or --root csv" in result.stderr
+    for arguments in (("./csv",), ("csv", "--root", "csv")):
+        result = invoke("inspect", *arguments, "--jobs", 1)
+        assert result.exit_code == 0
+        assert "is taken for" not in result.stderr
 
 
 def test_a_single_file_is_inspected(tmp_path: Path) -> None:
@@ -150,7 +174,44 @@ def test_broken_files_are_told_and_only_nothing_readable_is_a_failure(lab: Path)
     result = invoke("inspect", lab, "--jobs", 1)
     assert result.exit_code == 1
     assert "4 cannot be read" in result.stdout
-    assert "(and 3 more like this)" in result.stdout
+    assert "(and 3 more like this; in all: anna, bert)" in result.stdout
+
+
+def test_whose_signals_are_missing_is_told_by_name(lab: Path) -> None:
+    for name in ("anna", "cleo", "dora"):
+        (lab / "signals" / name).mkdir(exist_ok=True)
+        (lab / "signals" / name / "t1.csv").write_bytes((lab / "signals" / "bert" / "t1.csv").read_bytes())
+    file = lab / "signals" / "cleo" / "t1.csv"
+    header, *rows = file.read_text().splitlines()
+    blank = [f",{row.split(',')[1]}" for row in rows]
+    file.write_text("\n".join([header, *rows[:40], *blank[40:120], *rows[120:]]) + "\n")
+    file = lab / "signals" / "dora" / "t1.csv"
+    file.write_text("\n".join(["pulse", *(row[1:] for row in blank)]) + "\n")
+    out = invoke("inspect", lab, "--jobs", 1).stdout
+    assert "Whose signals are missing, or not whole" in out
+    assert re.search(r"^  eda +dora +no such signal +1 of 1$", out, flags=re.M), out
+    assert re.search(r"^  eda +cleo +50\.0% +1 of 1$", out, flags=re.M), out
+
+
+def test_parts_that_a_used_recording_lacks_are_notes(capsys: pytest.CaptureFixture[str]) -> None:
+    def facts(subject: str) -> inspecting.RecordingFacts:
+        note = LeftOut(f"/data/{subject}.csv", "the clock was set back; the samples are used")
+        return inspecting.RecordingFacts(subject, "", "", 0, 1.0, {}, notes=(note,))
+
+    held = tuple(facts(f"s{number:02d}") for number in (1, 2, 3, 7))
+    notes = [note for each in held for note in each.notes]
+    table = LeftOut("/data/labels.csv", "no such file; the recordings are read without labels")
+    other = LeftOut("/data/odd.csv", "no header; it is not used")
+    unread = inspecting.Unread("s09", "", "", LeftOut("/data/s09.csv", "is empty"))
+    left_out = (other, table, unread.why, *notes)
+    inspection.print_inspection(inspecting.Inspection("made", held, (unread,), left_out), KNOWN)
+    out = capsys.readouterr().out
+    before, _, after = out.partition("Notes on what is used: 5 items")
+    assert "Left out: 2 items" in before
+    assert "odd.csv" in before
+    assert "s09.csv" in before
+    assert "labels.csv" in after
+    assert "(and 3 more like this; in all: s01 to s03, s07)" in after
 
 
 def test_the_table_of_recordings_and_a_drawing_are_written(lab: Path, tmp_path: Path) -> None:
@@ -178,9 +239,12 @@ def test_the_table_of_recordings_and_a_drawing_are_written(lab: Path, tmp_path: 
         (("inspect", "{lab}", "--subject", "anna"), 2, "go with --plot"),
         (("inspect", "{lab}", "--option", "subjects"), 2, "KEY=VALUE"),
         (("inspect", "{lab}", "--option", "subjects=[a"), 2, "is no YAML"),
-        (("inspect", "{lab}", "--option", "subject=a"), 1, "Did you mean 'subjects'?"),
-        (("inspect", "{lab}", "--plot", "{lab}/labels.csv"), 1, "ends with .png"),
-        (("inspect", "{lab}", "--plot", "x.png", "--subject", "ana"), 1, "Did you mean 'anna'?"),
+        (("inspect", "{lab}", "--option", "subject=a"), 2, "Did you mean 'subjects'?"),
+        (("inspect", "{lab}", "--option", "subjects=5"), 2, "subject"),
+        (("inspect", "deap", "--root", "{lab}", "--option", "release=foo"), 2, "release"),
+        (("validate", "{lab}", "--option", "subjects=[nobody]"), 2, "nobody"),
+        (("inspect", "{lab}", "--plot", "{lab}/labels.csv"), 2, "ends with .png"),
+        (("inspect", "{lab}", "--plot", "x.png", "--subject", "ana"), 2, "no subject 'ana'. There are anna, bert."),
         (("inspect", "{lab}/signals/anna"), 1, "nothing that a reader knows"),
         (("validate", "nowhere"), 2, "no data set and no folder or file 'nowhere'"),
         (("convert", "{lab}", "--to", "edf", "--out", "x"), 2, "there is no format 'edf'"),
@@ -198,11 +262,13 @@ def test_mistakes_are_met_with_what_was_meant(lab: Path, arguments: tuple[str, .
 def test_a_table_of_recordings_replaces_only_another_one(lab: Path, tmp_path: Path) -> None:
     labels = (lab / "labels.csv").read_bytes()
     result = invoke("inspect", lab, "--jobs", 1, "--csv", lab / "labels.csv")
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "was not written by this command" in result.stderr
     assert (lab / "labels.csv").read_bytes() == labels
-    for _ in range(2):
-        assert invoke("inspect", lab, "--jobs", 1, "--csv", tmp_path / "new" / "all.csv").exit_code == 0
+    for made in (True, False):
+        result = invoke("inspect", lab, "--jobs", 1, "--csv", tmp_path / "new" / "all.csv")
+        assert result.exit_code == 0
+        assert ("new was made for it" in result.stderr) is made
     assert [file.name for file in (tmp_path / "new").iterdir()] == ["all.csv"]
     (tmp_path / "file").write_text("")
     result = invoke("inspect", lab, "--jobs", 1, "--csv", tmp_path / "file" / "all.csv")
@@ -311,7 +377,7 @@ def test_two_thousand_recordings_are_told_on_two_screens(
     assert max(map(len, lines)) <= columns
     text = " ".join(" ".join(lines).split())
     assert "and 10 more" in text  # kinds of event
-    assert "(and 299 more like this)" in text
+    assert "(and 299 more like this; in all: s0.dat to s299.dat)" in text
     assert "Clocks of their own" in text
     assert "ppm" in text
 
@@ -354,6 +420,20 @@ def test_a_check_that_is_not_possible_is_told_apart_from_one_that_failed(capsys:
     ]
 
 
+def test_what_is_incomplete_is_a_state_of_its_own_and_lines_stay_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    inspection.print_checks([Check("a", None, "1 of 2", incomplete=True), Check("b", False, "2 cannot:\nx\ny")])
+    assert capsys.readouterr().out.splitlines() == [
+        "incomplete    a",
+        "                1 of 2",
+        "FAILED        b",
+        "                2 cannot:",
+        "                x",
+        "                y",
+        "",
+        "0 passed, 1 failed, 1 incomplete",
+    ]
+
+
 def test_of_very_many_checks_those_that_passed_alike_are_told_once(capsys: pytest.CaptureFixture[str]) -> None:
     made = [Check(f"sub-{k:02d}/x_{k}.tsv has a sidecar", k != 7, f"found {k}") for k in range(99)]
     inspection.print_checks(made)
@@ -382,14 +462,14 @@ def test_a_folder_is_converted_and_its_copy_is_guessed_and_read(
 
 def test_a_folder_that_is_not_empty_is_never_written_to(lab: Path) -> None:
     result = invoke("convert", lab, "--to", "zarr", "--out", lab, "--jobs", 1)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert sorted(path.name for path in lab.iterdir()) == ["channels.csv", "labels.csv", "signals"]
 
 
 def test_nothing_is_written_into_the_folder_that_is_read(lab: Path) -> None:
     for arguments in ((lab,), ("csv", "--root", lab)):
         result = invoke("convert", *arguments, "--to", "zarr", "--out", lab / "signals" / "copy", "--jobs", 1)
-        assert result.exit_code == 1
+        assert result.exit_code == 2
         assert "the folder of the data set itself" in result.stderr
     assert sorted(path.name for path in (lab / "signals").iterdir()) == ["anna", "bert"]
 

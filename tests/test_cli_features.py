@@ -196,7 +196,7 @@ def test_by_default_the_drawing_is_named_after_the_study(study: Path, monkeypatc
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (["--subject", "S02"], 2, "there is no subject 'S02'. Did you mean 'S002'?"),
+        (["--subject", "S02"], 2, "there is no subject 'S02'. There are S001, S002."),
         (["--trial", "second"], 2, "S001 has no trial 'second'. There is only one recording; leave --trial out."),
         (["--modality", "edaa"], 2, "no modality 'edaa' under signals. Did you mean 'eda'?"),
         (["--start", "1000"], 1, "can start from 0 to"),
@@ -206,7 +206,7 @@ def test_by_default_the_drawing_is_named_after_the_study(study: Path, monkeypatc
         (["--length", "inf"], 1, "which holds no window of inf s"),
         (["--length", "0.01"], 1, "less than two samples of eda at 8 Hz; choose a length of 0.25 s at least"),
         (["--start", "nan"], 2, "greater than or equal to 0"),
-        (["--out", "window.yaml"], 1, "ends with .png, .svg, .html"),
+        (["--out", "window.yaml"], 2, "ends with .png, .svg, .html"),
         (["--set", "data.corpus=simulate"], 2, "Did you mean 'simulated'?"),
         (["--set", "windows.length=long"], 2, "windows.length"),
         (["--set", "signals=[]"], 2, "signals"),

@@ -31,5 +31,12 @@ def test_a_target_is_described_by_what_it_stands_for_in_a_study() -> None:
 
 def test_a_misspelt_name_is_answered_with_the_nearest() -> None:
     done = invoke("wesda")
-    assert done.exit_code == 1
-    assert "no target or data set 'wesda' here. Did you mean 'wesad'?" in done.output
+    assert done.exit_code == 2
+    assert "no target or data set 'wesda'. Did you mean 'wesad'?" in done.output
+
+
+def test_a_data_set_without_targets_is_no_misspelt_name() -> None:
+    done = invoke("decaf")
+    assert done.exit_code == 0
+    assert "No target is known for the data set 'decaf'" in done.stderr
+    assert "Did you mean" not in done.output

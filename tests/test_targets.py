@@ -11,7 +11,7 @@ import pytest
 from limbeck import datasets
 from limbeck.errors import DataError, StudyError
 from limbeck.recording import Corpus, Event, Recording, Signal, Source, Trace
-from limbeck.targets import LEVELS, TARGETS, Segment, Target, known_targets
+from limbeck.targets import LEVELS, TARGETS, Preset, Segment, Target, known_targets, written_out
 from limbeck.windows import cut
 
 
@@ -556,3 +556,28 @@ def test_definitions_say_what_is_new_only_where_it_is_used():
         Target("v", quadrants=["v", "a"], neutral={"v": [4, 6], "a": [3, 4]}),
     ]
     assert len({json.dumps(target.definition, sort_keys=True) for target in different}) == len(different)
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_a_target_is_parsed_from_its_name_its_entry_itself_and_as_it_is_written_out(name):
+    by_name = Target.parse(name)
+    assert Target.parse(TARGETS[name]) == by_name
+    assert Target.parse(by_name) is by_name
+    assert Target.parse(written_out(by_name)) == by_name
+
+
+def test_windows_are_cut_for_a_target_in_every_form():
+    corpus = datasets.load("simulated", subjects=2, trials=2, trial_seconds=8.0, modalities=["eda"])
+    given = {"name": "arousal", "events": {"calm": ["calm"], "aroused": ["aroused"]}}
+
+    def made(target):
+        return cut(corpus, signals={"eda": []}, target=target, length=4, hop=4)
+
+    keys = {made(target).attrs["key"] for target in (given, Target.parse(given), Preset("simulated", given, ""))}
+    assert len(keys) == 1
+    with pytest.raises(StudyError, match=r"target: there is no known target 'deap_valance'\. Did you mean 'deap_val"):
+        made("deap_valance")
+    with pytest.raises(StudyError, match="no recording has a rating 'valence'"):
+        made("deap_valence")
+    with pytest.raises(StudyError, match="target: there is no key 'evens'"):
+        made({"name": "x", "evens": {}})

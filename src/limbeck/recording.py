@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -16,11 +16,40 @@ from typing import Any
 
 import numpy as np
 
-from limbeck.errors import DataError, ReadError
+from limbeck.errors import DataError, ReadError, did_you_mean
 
-__all__ = ["MODALITIES", "UNITS", "Clock", "Corpus", "Event", "LeftOut", "Recording", "Signal", "Source", "Trace"]
+__all__ = [
+    "MODALITIES",
+    "UNITS",
+    "Clock",
+    "Corpus",
+    "Event",
+    "LeftOut",
+    "Recording",
+    "Signal",
+    "Source",
+    "Trace",
+    "which_modality",
+]
 
 MODALITIES = ("eeg", "ecg", "eda", "emg", "bvp", "resp", "temp", "acc", "eog", "gaze", "video")
+
+_CALLED = {
+    "ppg": "bvp", "pleth": "bvp", "pulse": "bvp", "gsr": "eda", "scl": "eda", "scr": "eda", "skt": "temp",
+    "rsp": "resp", "respiration": "resp", "temperature": "temp", "ekg": "ecg", "accelerometer": "acc", "accel": "acc",
+    "eye": "gaze",
+}  # fmt: skip
+
+
+def which_modality(name: str) -> str:
+    """Return what a modality of another name is called here, as a sentence to be put behind a message: ``PPG is bvp``.
+
+    Of a name that is none of the usual ones it is the nearest, or the list, as of
+    :func:`limbeck.errors.did_you_mean`.
+    """
+    known = _CALLED.get(name.strip().lower())
+    return f" {name.strip().upper()} is {known} here." if known else did_you_mean(name, MODALITIES)
+
 
 UNITS = {
     "eeg": "µV",
@@ -38,7 +67,21 @@ UNITS = {
 """The one unit in which Limbeck holds each modality."""
 
 
-@dataclass(frozen=True)
+_SHOWN = 4
+
+
+def _few(names: Sequence[str]) -> str:
+    """Return names in a row for a ``repr``: the first ones, and how many more there are."""
+    more = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def _named(one: Recording | Source) -> str:
+    """Return whose recording it is and which, as far as it says."""
+    return " ".join(part for part in (one.subject, one.session, one.trial) if part)
+
+
+@dataclass(frozen=True, repr=False)
 class Signal:
     """One modality of one recording.
 
@@ -71,6 +114,10 @@ class Signal:
         if not (np.isfinite(self.rate) and self.rate > 0):
             raise DataError(f"A signal needs a positive sampling rate in Hz; found {self.rate}.")
 
+    def __repr__(self) -> str:
+        channels = _few(self.channels)
+        return f"<Signal: {channels}; {self.data.shape[1]} samples at {self.rate:g} Hz, {self.unit}>"
+
     @property
     def end(self) -> float:
         """Time behind the last sample, in seconds from the recording's start."""
@@ -86,7 +133,7 @@ class Event:
     end: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Trace:
     """An annotation that runs with time.
 
@@ -100,6 +147,9 @@ class Trace:
 
     times: np.ndarray
     values: np.ndarray
+
+    def __repr__(self) -> str:
+        return f"<Trace: {len(self.values)} values>"
 
 
 @dataclass(frozen=True)
@@ -131,7 +181,7 @@ class Clock:
     source: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Recording:
     """One trial, or one continuous stretch, of one subject.
 
@@ -172,13 +222,16 @@ class Recording:
         if unknown:
             raise DataError(f"Unknown modality {unknown} in the recording of {self.subject}; use {MODALITIES}.")
 
+    def __repr__(self) -> str:
+        return f"<Recording: {_named(self)}; {_few(tuple(self.signals)) or 'no signals'}; {self.duration:g} s>"
+
     @property
     def duration(self) -> float:
         """Seconds from the recording's start to the end of its longest signal."""
         return max((signal.end for signal in self.signals.values()), default=0.0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Source:
     """Where one recording comes from, before it is read.
 
@@ -203,6 +256,9 @@ class Source:
     files: tuple[Path, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
     modules: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<Source: {_named(self)}; {_few(tuple(file.name for file in self.files)) or 'no files'}>"
 
     def fingerprint(self) -> str:
         """Return a SHA-256 over identity, options and the bytes of the files (not their paths or dates)."""
@@ -232,7 +288,7 @@ class LeftOut:
     why: str
 
 
-@dataclass
+@dataclass(repr=False)
 class Corpus:
     """The recordings that a reader found, read lazily.
 
@@ -255,6 +311,13 @@ class Corpus:
     sources: tuple[Source, ...]
     left_out: list[LeftOut] = field(default_factory=list)
     truth: Mapping[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        subjects = _few(self.subjects) or "none"
+        return (
+            f"<Corpus {self.name}: {len(self.subjects)} subjects ({subjects}), {len(self.sources)} recordings, "
+            f"{len(self.left_out)} left out>"
+        )
 
     @property
     def subjects(self) -> tuple[str, ...]:

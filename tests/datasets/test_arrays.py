@@ -349,3 +349,30 @@ def test_a_corpus_of_full_size_is_listed_at_once() -> None:
     assert time.perf_counter() - start < 1
     assert len(corpus) == 1280
     assert np.shares_memory(corpus.sources[-1].read().signals["eeg"].data, eeg)
+
+
+@pytest.mark.parametrize(("name", "called"), [("ppg", "PPG is bvp"), ("gsr", "GSR is eda"), ("ecgg", "mean 'ecg'")])
+def test_a_modality_by_another_name_is_told_its_own(name: str, called: str) -> None:
+    with pytest.raises(DataError, match=called):
+        from_arrays({name: np.zeros((1, 1, 40))}, {name: 4}, ["s"])
+
+
+@pytest.mark.parametrize(
+    ("modality", "unit", "size", "doubted"),
+    [
+        ("eda", "ohm", 2.0, True),
+        ("eda", "kOhm", 500.0, False),
+        ("eda", "S", 2.0, True),
+        ("eeg", "V", 20.0, True),
+        ("eeg", "V", 20e-6, False),
+        ("ecg", "uV", 1000.0, False),
+        ("temp", "K", 306.0, False),
+        ("temp", "F", 306.0, True),
+        ("eda", "ohm", 0.0, False),
+    ],
+)
+def test_a_unit_that_can_hardly_be_right_is_noted(modality: str, unit: str, size: float, doubted: bool) -> None:
+    wave = size * (1 + 0.5 * np.sin(np.arange(400) / 3)) if modality != "temp" else np.full(400, size)
+    recording = one(modality, wave[None, :], units={modality: unit})
+    assert [note.what.rpartition(": ")[2] for note in recording.notes] == (["unit"] if doubted else [])
+    assert all(f"taken to be in {unit}" in note.why and UNITS[modality] in note.why for note in recording.notes)

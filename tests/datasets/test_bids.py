@@ -12,7 +12,7 @@ import pytest
 from corpora.bids import write_brainvision, write_description, write_json, write_physio, write_sidecar, write_tsv
 
 from limbeck.datasets import checks_of, eeg_files, load
-from limbeck.datasets.bids_files import read_physio
+from limbeck.datasets.bids_files import read_json, read_physio
 from limbeck.errors import DataError, ReadError
 from limbeck.recording import Corpus, Event, Recording
 
@@ -590,3 +590,22 @@ def test_an_hour_of_64_channels_and_a_belt(tmp_path: Path) -> None:
     assert found.signals["eeg"].data.shape == (64, 256 * 3600)
     assert found.signals["ecg"].data.shape == (1, 500 * 3600)
     np.testing.assert_array_equal(found.signals["eeg"].data[63], data[63])
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (b'{\n "a": 1\n "b": 2}', "row 3, character 2: found no JSON; expected JSON in UTF-8"),
+        (b"", "found nothing: no JSON"),
+        (b'{"a": "\xe9"}', "found no text in UTF-8"),
+        (b"[" * 100_000, "beyond all bounds"),
+        (b"[1]", "expected a JSON object"),
+    ],
+)
+def test_a_sidecar_that_is_no_json_is_told_in_plain_words(tmp_path: Path, text: bytes, said: str) -> None:
+    file = tmp_path / "t_eeg.json"
+    file.write_bytes(text)
+    with pytest.raises(ReadError) as caught:
+        read_json(file)
+    assert said in str(caught.value)
+    assert "delimiter" not in str(caught.value)

@@ -463,7 +463,7 @@ def test_mistakes_in_options_and_roots_say_what_to_do(tmp_path: Path) -> None:
         ({"variant": "filterd"}, "Did you mean 'filtered'"),
         ({"cohort": "hold_out"}, "Did you mean 'hold_out_26'"),
         ({"voltage_unit": "nV"}, "no voltage_unit 'nV'"),
-        ({"subjects": ["010101_w_31"]}, f"Did you mean '{ANN}'"),
+        ({"subjects": ["010101_w_31"]}, f"There is {ANN}"),
     ):
         with pytest.raises(DataError, match=message):
             load("biovid", root, **options)

@@ -146,6 +146,25 @@ def test_what_bids_requires_is_there(tmp_path: Path) -> None:
     ] == []
 
 
+def held(recording: Recording) -> Recording:
+    return recording
+
+
+def test_what_was_never_recorded_is_not_missed_in_a_copy_and_what_was_lost_is(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    eeg = Signal(rng.normal(size=(1, 64)).astype(np.float32), 32.0, ("Cz",), "µV")
+    eda = Signal(rng.normal(size=(1, 8)).astype(np.float32), 4.0, ("eda",), "µS")
+    both = {"eeg": eeg, "eda": eda}
+    made = [Recording(f"S{n}", {"eda": eda} if n == 3 else both, trial="rest") for n in (1, 2, 3)]
+    listed = tuple(Source(each.subject, partial(held, each), trial=each.trial) for each in made)
+    convert(Corpus("lab", listed), tmp_path / "out", to="bids")
+    assert [note for recording in load("bids", tmp_path / "out") for note in recording.notes] == []
+    (lost,) = (tmp_path / "out" / "sub-S1").rglob("*_recording-eda_physio.tsv.gz")
+    lost.unlink()
+    notes = [note for recording in load("bids", tmp_path / "out") for note in recording.notes]
+    assert [(note.what, "scans.tsv says that it was written" in note.why) for note in notes] == [(str(lost), True)]
+
+
 def test_a_physio_file_has_no_header_and_says_what_is_missing(tmp_path: Path) -> None:
     data = np.array([[0.1, np.nan, 3.0]], np.float32)
     held = simple(signals={"eda": Signal(data, 4.0, ("wrist",), "µS", 1.5)})

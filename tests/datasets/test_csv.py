@@ -558,3 +558,49 @@ def test_clocks_of_nothing_are_told(write: Write) -> None:
 def test_a_table_of_clocks_that_cannot_be_used_is_refused(text: str, why: str, write: Write) -> None:
     with pytest.raises(ReadError, match=why):
         load("csv", write({"clocks.csv": text}))
+
+
+def test_a_slip_of_the_pen_among_ratings_makes_no_class_of_them(write: Write) -> None:
+    rows = LABELS.replace("p1,t2,1,fear,2", "p1,t2,1,fear,x5").replace("p10,t1,1,joy,", "p10,t1,1,joy,3")
+    with pytest.raises(ReadError, match=r"row 3, valence: found 'x5'; expected a number.*option classes"):
+        load("csv", write({"labels.csv": rows}))
+    asked = load("csv", write({"labels.csv": rows}), classes=["feeling", "valence"])
+    assert "x5" in {event.name for recording in asked for event in recording.events}
+
+
+def test_numbers_among_classes_are_taken_for_classes_and_told(write: Write) -> None:
+    corpus = load("csv", write({"labels.csv": LABELS.replace("p1,t2,1,fear,2", "p1,t2,1,5,2")}))
+    (note,) = [item for item in corpus.left_out if item.what.endswith("labels.csv: feeling")]
+    assert "2 words and 1 numbers (row 3)" in note.why
+    assert "5" in {event.name for recording in corpus for event in recording.events}
+
+
+def test_every_mistake_of_the_tables_is_told_at_once(write: Write) -> None:
+    channels = "name,modality,unit,rate\nFz,egg,uV,\nCz,eeg,kg,\nGSR,ppg,,\nX\n"
+    labels = (
+        "subject,trial,order,start,feeling,valence\n"
+        "p1,t1,2,late,joy,7.5\np1,t2,1.5,,fear,2\np10,,1,,joy,1\np2,t1,1,,joy,2\np2,t2,1,,joy,x\n"
+    )
+    with pytest.raises(ReadError) as caught:
+        load("csv", write({"channels.csv": channels, "labels.csv": labels}))
+    for said in (
+        "channels.csv: found 4 mistakes",
+        "row 2: found the modality 'egg'",
+        "row 3: found the unit 'kg'",
+        "PPG is bvp here",
+        "row 5: found 1 fields",
+        "labels.csv: found 5 mistakes",
+        "row 2, start: found 'late'",
+        "row 3, order: found 1.5",
+        "row 4: found no subject or trial",
+        "row 6, order: found 1, which row 5 has",
+        "valence",
+    ):
+        assert said in str(caught.value)
+
+
+def test_of_very_many_mistakes_the_first_are_told(write: Write) -> None:
+    labels = "subject,trial,order\n" + "".join(f"p{i},t1,x\n" for i in range(90))
+    with pytest.raises(ReadError, match=r"(?s)90 mistakes.*row 26, order.*and 65 more") as caught:
+        load("csv", write({"labels.csv": labels}))
+    assert "row 27" not in str(caught.value)

@@ -56,8 +56,13 @@ def test_all_unknown_options_are_named_at_once(tmp_path: Path) -> None:
 def test_a_data_set_that_is_not_there_says_how_to_fetch_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIMBECK_DATA", str(tmp_path))
     assert data_home() == tmp_path
-    with pytest.raises(DataError, match=r"Run `limbeck datasets fetch eegmat` or give its folder"):
+    with pytest.raises(DataError, match=r"Run `limbeck datasets fetch eegmat`, or give its folder"):
         load("eegmat")
+    with pytest.raises(DataError, match=r"cannot download it\. Sign the EULA .* Then give its folder") as refused:
+        load("deap")
+    assert "datasets fetch" not in str(refused.value)
+    with pytest.raises(DataError, match=r"no such file or folder\. Give its folder as root\.$"):
+        load("csv")
     with pytest.raises(DataError, match=r"Correct the path"):
         load("eegmat", tmp_path / "nowhere")
 
@@ -96,6 +101,28 @@ def test_the_reader_is_guessed_from_what_lies_there(
         guess(tmp_path / "empty")
     with pytest.raises(ReadError, match="no such file or folder"):
         guess(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("file", "given", "says"),
+    [
+        ("s01.dat", "s01.dat", "like a file of deap: give the folder"),
+        ("S2.pkl", "S2.pkl", "like a file of wesad"),
+        ("mine.csv", "mine.csv", "channels.csv with name, modality, unit and rate"),
+        ("lab/mine.csv", "lab", "signals/SUBJECT/TRIAL.csv"),
+        ("lab/signals/anna/t1.csv", "lab", "csv wants channels.csv (name, modality, unit, rate) beside it"),
+        ("lab/channels.csv", "lab", "csv wants the folder signals beside it"),
+        ("deap/metadata_csv/participant_ratings.csv", "deap", "deap wants s01.dat"),
+        ("study/participants.tsv", "study", "bids wants folders sub-..."),
+        ("odd/x.mat", "odd", "give the data set's name and --root"),
+    ],
+)
+def test_what_nearly_fits_is_told_what_its_reader_wants(tmp_path: Path, file: str, given: str, says: str) -> None:
+    (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / file).write_bytes(b"1,2\n")
+    with pytest.raises(ReadError) as refused:
+        guess(tmp_path / given)
+    assert says in str(refused.value)
 
 
 def test_new_files_of_any_kind_are_read_together(

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from limbeck.datasets import edf, load
+from limbeck.datasets.files import there_are
 from limbeck.errors import DataError, ReadError
 from limbeck.recording import UNITS, Event
 
@@ -224,7 +225,15 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
         ("EEG Fpz-Cz", ("eeg", "Fpz-Cz")),
         ("EEG A2-A1", ("eeg", "A2-A1")),
         ("ECG ECG", ("ecg", "ECG")),
-        ("EKG1", ("ecg", "EKG1")),
+        ("EKG1", ("ecg", "ECG1")),
+        ("EKG", ("ecg", "ECG")),
+        ("Fp1-A1", ("eeg", "Fp1-A1")),
+        ("C3-M2", ("eeg", "C3-M2")),
+        ("FP1-f7", ("eeg", "Fp1-F7")),
+        ("EEG c3-a1a2", ("eeg", "C3-A1A2")),
+        ("Resp. Belt", ("resp", "Belt")),
+        ("C3-nothing", None),
+        ("-", None),
         ("ECG II", ("ecg", "II")),
         ("EMG_trapezius", ("emg", "trapezius")),
         ("HEOG", ("eog", "HEOG")),
@@ -397,3 +406,37 @@ def test_the_real_recordings_are_those_of_mne(shared_data: Path) -> None:
     assert len(files) == 44
     for file in files:
         assert_as_mne(file)
+
+
+def test_what_a_channel_is_can_be_said(tmp_path: Path, make_edf: Make) -> None:
+    root = tmp_path / "lab"
+    root.mkdir()
+    names = {"p1": ("Cz", "Schmerz", "EXG1"), "p2": ("Cz", "Haut", "EXG1")}
+    for name, labels in names.items():
+        channels = [{"label": label, "digital": np.arange(400), "samples": 100} for label in labels]
+        put(root, make_edf(channels), f"{name}.edf")
+    corpus = load("edf", root, channels={"Schmerz": "resp", "Cz": "", "EXG1": "bvp"})
+    found = {recording.subject: {m: s.channels for m, s in recording.signals.items()} for recording in corpus}
+    assert found == {"p1": {"resp": ("Schmerz",), "bvp": ("EXG1",)}, "p2": {"bvp": ("EXG1",)}}
+    told = {item.what.rpartition(": ")[2]: item.why for item in corpus.left_out}
+    assert "read without it" in told["channel Schmerz"]
+    assert "option channels" in told["Haut"]
+    plain = load("edf", root)
+    assert {source.fingerprint() for source in plain.sources}.isdisjoint(s.fingerprint() for s in corpus.sources)
+    with pytest.raises(DataError, match=r"no file has a channel 'Schmertz'\. Did you mean 'Schmerz'"):
+        load("edf", root, channels={"Schmertz": "eda"})
+    with pytest.raises(DataError, match="GSR is eda here"):
+        load("edf", root, channels={"Schmerz": "gsr"})
+    with pytest.raises(DataError, match="expected a mapping"):
+        load("edf", root, channels=["Schmerz"])
+    put(root, b"damaged", "p0.edf")  # which may be the one that had it
+    assert len(list(load("edf", root, channels={"Schmertz": "eda"}))) == 2
+
+
+def test_subjects_that_are_there_are_named(tmp_path: Path, make_edf: Make, mixed: list) -> None:
+    for name in ("s01", "s02", "s08"):
+        put(tmp_path, make_edf(mixed), f"{name}.edf")
+    with pytest.raises(DataError, match=r"no subject 's05', 's09'\. There are s01, s02, s08\."):
+        load("edf", tmp_path, subjects=["s05", "s09"])
+    assert there_are([f"s{i}" for i in range(100)]).endswith("s58, s59 and 40 more.")
+    assert there_are([]) == " There is none."

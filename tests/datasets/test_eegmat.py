@@ -161,7 +161,7 @@ def test_a_corpus_that_is_all_links_is_told_once_where_it_really_lies(root: Path
 def test_subjects_can_be_chosen(root: Path) -> None:
     assert load("eegmat", root, subjects=[1]).subjects == ("Subject01",)
     assert load("eegmat", root, subjects=["Subject00"]).subjects == ("Subject00",)
-    with pytest.raises(DataError, match=r"no subject 'Subject10'\. Did you mean 'Subject"):
+    with pytest.raises(DataError, match=r"no subject 'Subject10'\. There are Subject00, Subject01\."):
         load("eegmat", root, subjects=["10"])
 
 

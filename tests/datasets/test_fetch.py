@@ -166,3 +166,10 @@ def test_the_published_lists_ship_with_the_package(shared_data: Path) -> None:
 def test_what_cannot_be_fetched_says_so() -> None:
     with pytest.raises(DataError, match=r"'eegmad' cannot be fetched\. Did you mean 'eegmat'\?"):
         fetch("eegmad")
+
+
+def test_what_cannot_be_fetched_is_met_with_how_it_is_got() -> None:
+    with pytest.raises(DataError, match=r"'wesad' cannot be fetched.*UCI repository"):
+        checksums("wesad")
+    with pytest.raises(DataError, match="Did you mean 'eegmat'"):
+        checksums("eegmatt")

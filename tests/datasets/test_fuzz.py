@@ -27,7 +27,7 @@ from hypothesis import strategies as st
 _WALL_SECONDS = 12 * CPU_SECONDS  # a process that hangs in C, or that waits, on a machine that is busy
 _LIGHT = [case for case in CASES if not case.heavy]
 _QUICK = -(-200 // len(_LIGHT))  # examples per case in the default tier
-_MANY = -(-2000 // len(_LIGHT))  # and in the slow one
+_MANY = 100  # examples per case in the slow tier
 
 # ---------------------------------------------------------------------------------------------------------------------
 # Damage
@@ -230,7 +230,7 @@ def fuzzed(
 def hold(fuzzed: Fuzzed, examples: int, *, derandomize: bool) -> None:
     """Damage the corpus in many ways; fail with the least damage that a reader does not survive."""
     if fuzzed.case.heavy:
-        examples = -(-examples // 10)
+        examples = -(-examples // 4)
 
     @settings(
         max_examples=examples,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from limbeck.datasets import load
+from limbeck.datasets import inspecting, load
 from limbeck.datasets.inspecting import facts_of, find_source, inspect, reasons
 from limbeck.errors import DataError, ReadError
 from limbeck.recording import Clock, Corpus, Event, LeftOut, Recording, Signal, Source, Trace
@@ -209,9 +209,48 @@ def test_a_recording_is_found_by_subject_and_by_trial_or_session(tmp_path: Path)
     assert find_source(made).subject == "S1"
     assert (find_source(made, "S2").subject, find_source(made, "S2", "b").trial) == ("S2", "b")
     assert find_source(made, trial="post").session == "post"
-    with pytest.raises(DataError, match=r"no subject 'S22'\. Did you mean 'S2'\?"):
+    with pytest.raises(DataError, match=r"no subject 'S22'\. There are S1, S2\."):
         find_source(made, "S22")
     with pytest.raises(DataError, match=r"no trial 'pst'\. Did you mean 'post'\?"):
         find_source(made, "S1", "pst")
     with pytest.raises(DataError, match="no recording"):
         find_source(corpus())
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["s01", "s02", "s03", "s05"], "s01 to s03, s05"),
+        (["S8", "S9", "S10", "S11"], "S8 to S11"),
+        (["s01", "s02"], "s01, s02"),
+        (["a", "b", "c"], "a, b, c"),
+        (["S9.dat", "S10.dat", "S11.csv"], "S9.dat, S10.dat, S11.csv"),
+        (["s1", "s02", "s3"], "s1, s02, s3"),
+        (["0", "1", "2"], "0 to 2"),
+        ([], ""),
+    ],
+)
+def test_names_in_a_row_are_told_in_few_words(names: list[str], told: str) -> None:
+    assert inspecting.spans(names) == told
+
+
+def test_who_misses_how_much_is_pooled_by_how_bad_it_is() -> None:
+    def facts(subject: str, trial: int, **missing: float) -> inspecting.RecordingFacts:
+        signals = {
+            name: inspecting.SignalFacts(4.0, ("x",), "µS", 0.0, 10.0, share, 0, (), (), f"{subject}{trial}{name}")
+            for name, share in missing.items()
+        }
+        return inspecting.RecordingFacts(subject, "", str(trial), trial, 10.0, signals)
+
+    held = [facts(s, t, eda=0.0, temp=0.0) for s in ("a", "b") for t in range(2)]
+    held += [facts("c", 0, eda=1.0, temp=0.0), facts("c", 1, eda=0.5, temp=0.0)]
+    held += [facts("d", 0, temp=0.0), facts("d", 1, temp=0.002)]
+    held += [facts("e", 0, eda=0.0, temp=0.0), facts("e", 1, temp=0.0)]
+    found = inspecting.Inspection("made", tuple(held)).missing_groups()
+    told = [(g.modality, g.subjects, g.recorded, round(g.share[2], 4), g.recordings, g.of) for g in found if g.recorded]
+    assert told == [
+        ("eda", ("c",), True, 0.75, 2, 2),
+        ("eda", ("e",), True, 0.0, 1, 2),
+        ("temp", ("d",), True, 0.001, 1, 2),
+    ]
+    assert [(g.modality, g.subjects, g.recordings, g.of) for g in found if not g.recorded] == [("eda", ("d",), 2, 2)]

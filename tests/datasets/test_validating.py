@@ -15,7 +15,7 @@ import pytest
 from corpora import CASES, Written
 
 from limbeck import datasets
-from limbeck.datasets import Check, ascertain, biovid, inspecting, validating
+from limbeck.datasets import Check, DatasetInfo, ascertain, biovid, inspecting, validating
 from limbeck.errors import ReadError
 from limbeck.recording import Corpus, Event, Recording, Signal, Source, Trace
 
@@ -49,19 +49,22 @@ def fail() -> Recording:
     raise ReadError("S9.dat", found="nothing", expected="samples")
 
 
-def checked(*recordings: Recording, broken: int = 0, published: int = 0) -> dict[str, Check]:
+def checked(*recordings: Recording, broken: int = 0, chosen: bool = False, **known: Any) -> dict[str, Check]:
     sources = [Source(held.subject, partial(give, held), held.session, held.trial) for held in recordings]
     sources += [Source("S9", fail)] * broken
     found = inspecting.inspect(Corpus("made", tuple(sources)))
-    return {check.what: check for check in validating.general_checks(found, published)}
+    blank: dict[str, Any] = {"licence": "", "citation": "", "url": "", "access": "gated", "checked": ""}
+    published = DatasetInfo("made", ("eda",), **blank, **known) if known else None
+    made = validating.general_checks(found, published, chosen=chosen)
+    return {check.what: check for check in made}
 
 
 # ---- what holds for every corpus ------------------------------------------------------------------------------------
 
 
 def test_a_sound_corpus_passes_all_that_holds_for_every_corpus() -> None:
-    checks = checked(recording(0), recording(1), published=15)
-    assert len(checks) == 11
+    checks = checked(recording(0), recording(1), subjects=2, each=1)
+    assert len(checks) == 12
     assert all(check.passed for check in checks.values())
     assert not validating.failed(checks.values())
 
@@ -75,8 +78,8 @@ def trace(*times: float) -> dict[str, Trace]:
     [
         ("finite", recording(1, signals={"eda": changed(signal(), 3, 5, np.inf)}), "S1: 2 infinite samples of eda"),
         ("more than half", recording(1, signals={"eda": changed(signal(seed=9), 0, 81, np.nan)}), "S1: 51% of eda"),
-        ("flat or empty", recording(1, signals={"eda": changed(signal(), 0, 160, 2.0)}), "S1: eda eda"),
-        ("flat or empty", recording(1, signals={"eda": changed(signal(), 0, 160, np.nan)}), "S1: eda eda"),
+        ("flat", recording(1, signals={"eda": changed(signal(), 0, 160, 2.0)}), "S1: eda eda"),
+        ("more than half", recording(1, signals={"eda": changed(signal(), 0, 160, np.nan)}), "S1: 100% of eda"),
         (
             "same time",
             recording(1, signals={"eda": signal(7, seed=8), "temp": signal(seed=9)}),
@@ -105,10 +108,64 @@ def test_recordings_that_cannot_be_read_fail_with_the_file() -> None:
     assert checked()["every recording can be read"].passed is False
 
 
-def test_fewer_subjects_than_published_are_a_fact_and_more_are_a_failure() -> None:
-    what = "there are no more subjects than published"
-    assert checked(recording(0), recording(1), published=5)[what] == Check(what, True, "2 of 5")
-    assert checked(recording(0), recording(1), published=1)[what].passed is False
+def test_one_file_that_spoils_many_recordings_is_told_once() -> None:
+    check = checked(recording(), broken=40)["every recording can be read"]
+    assert check.found.splitlines()[0] == "40 of 41 cannot:"
+    assert check.found.count("S9.dat") == 1
+    assert check.found.endswith("(40 recordings)")
+
+
+def test_fewer_subjects_than_published_are_incomplete_and_named_and_more_are_a_failure() -> None:
+    what = "every published subject is there"
+    two = recording(0), recording(1)
+    assert checked(*two, subjects=5)[what] == Check(what, None, "2 of 5", incomplete=True)
+    names = tuple(f"S{number}" for number in (0, 1, 2, 4, 5, 6, 9))
+    found = checked(*two, broken=1, subjects=7, names=names)[what]
+    assert found.incomplete
+    assert found.found == "3 of 7; S2, S4 to S6 are not there"  # S9 is there, and cannot be read
+    assert not validating.failed([found])
+    assert checked(*two, subjects=2, names=("S0", "S1"))[what] == Check(what, True, "2 of 2")
+    chosen = checked(*two, subjects=7, names=names, chosen=True)[what]
+    assert chosen.incomplete
+    assert "option subjects" in chosen.found
+    assert checked(*two, subjects=1)["there are no more subjects than published"].passed is False
+
+
+def test_recordings_of_every_subject_are_counted_as_read_and_not_as_planned() -> None:
+    what = "2 recordings of every subject were read"
+    whole = [recording(0, trial="a"), recording(0, trial="b", order=1)]
+    assert checked(*whole, subjects=2, each=2)[what].passed
+    found = checked(*whole, broken=2, subjects=2, each=2)[what]
+    assert found == Check(what, False, "1 of 2 subjects: S9 has 0")
+
+
+def test_what_is_incomplete_has_neither_passed_nor_failed() -> None:
+    with pytest.raises(ValueError, match="neither"):
+        Check("a", True, incomplete=True)
+
+
+def test_what_is_alike_in_many_recordings_of_a_subject_is_told_once_and_every_subject_is_named() -> None:
+    spoilt = [
+        recording(s, trial=str(t), order=t, signals={"eda": changed(signal(seed=10 * s + t), 0, 160, np.nan)})
+        for s in range(6)
+        for t in range(10)
+    ]
+    found = checked(*spoilt)["of no signal, more than half of the samples are missing"].found
+    assert "S0/0: 100% of eda (and 9 more recordings of S0)" in found
+    assert found.endswith("; and 3 more, of S3 to S5")
+
+
+def test_a_message_about_a_file_that_was_told_is_not_told_again() -> None:
+    def checks(root: Path, corpus: Corpus) -> Iterator[Check]:
+        yield Check("S9 can be read", False, "S9.dat: found nothing; expected samples.")
+        fail()
+
+    corpus = Corpus("made", ())
+    told = {"S9.dat: found nothing; expected samples."}
+    assert list(validating._own_checks(checks, Path(), corpus, told)) == [
+        Check("what is known of made can be checked", None, "S9.dat cannot be read")
+    ]
+    assert [check.passed for check in validating._own_checks(checks, Path(), corpus, ())] == [False, False]
 
 
 def test_a_corpus_without_any_label_is_no_failure() -> None:
@@ -153,8 +210,12 @@ def published(root: Path) -> list[Check]:
 
 def test_files_are_compared_with_the_list_beside_them_and_missing_ones_are_no_failure(listed: Path) -> None:
     (check,) = published(listed)
-    assert check.passed
-    assert check.found == "3 of the 4 in SHA256SUMS.txt are"
+    assert check.incomplete
+    assert check.found == "3 of the 4 in SHA256SUMS.txt are there and equal; 1 are not there: gone.edf"
+    sums = listed / "SHA256SUMS.txt"
+    sums.write_text("\n".join(sums.read_text().splitlines()[:3]) + "\n")
+    (check,) = published(listed)
+    assert check == Check(check.what, True, "3 of the 3 in SHA256SUMS.txt are there and equal")
 
 
 def test_a_signal_file_that_is_not_the_published_one_fails(listed: Path) -> None:
@@ -169,7 +230,7 @@ def test_a_signal_file_that_is_not_the_published_one_fails(listed: Path) -> None
 def test_another_file_that_differs_is_said_and_no_failure(listed: Path) -> None:
     (listed / "notes.csv").write_text("a,b\n")
     (check,) = published(listed)
-    assert check.passed
+    assert check.passed is not False
     assert "differ, and hold no signals: notes.csv" in check.found
 
 
@@ -258,6 +319,21 @@ def test_rows_of_deap_in_the_order_of_presentation_are_recognised(deap: Written)
         check = one(checks, "labels of the files")
         assert check.passed is False
         assert "follow Trial, the order of presentation" in check.found
+
+
+def test_a_table_of_deap_that_was_cut_is_said_to_be(deap: Written) -> None:
+    lost = max(deap.recordings, key=lambda expected: expected.subject).subject
+    (file,) = deap.root.rglob("participant_ratings.csv")
+    before = file.read_bytes()
+    try:
+        rows = before.decode("utf-8-sig").splitlines()
+        file.write_text("\n".join(row for row in rows if row.split(",")[0] != f"{int(lost[1:])}") + "\n")
+        check = one(own("deap", deap), "rows of every subject")
+    finally:
+        file.write_bytes(before)
+    assert check.passed is False
+    assert check.found == f"no row of {lost}: the table was cut; copy it again"
+    assert one(own("deap", deap), "rows of every subject").passed
 
 
 def test_a_table_of_deap_that_repeats_a_trial_fails(deap: Written) -> None:
@@ -415,10 +491,25 @@ def test_button_presses_of_subjects_whom_nobody_compared_are_told_and_not_judged
     presses = one(checks, "button presses")
     assert presses.passed
     assert "S30: press 1 at 230 s" in presses.found
-    listed = one(checks, "table of labels")
+    listed = one(checks, "table of labels has every subject")
     assert listed.passed  # S35 stands behind the last in the table, which may have been cut
+    behind = one(checks, "goes on to the last subject")
+    assert behind.incomplete
+    assert "it ends with S30, and recordings of S35 are there" in behind.found
     table.write_text("\n".join(row.replace("2,70", "1,70") if row.startswith("2,") else row for row in rows) + "\n")
-    assert one(own("stress-predict", Written(tmp_path, ())), "table of labels").passed is False
+    assert one(own("stress-predict", Written(tmp_path, ())), "table of labels has every subject").passed is False
+
+
+def test_a_table_of_eegmat_that_was_cut_is_said_to_be(tmp_path: Path) -> None:
+    held = written("eegmat", tmp_path)
+    (table,) = tmp_path.rglob("subject-info.csv")
+    assert one(own("eegmat", held), "subject-info.csv has every subject").passed
+    lost = max(expected.subject for expected in held.recordings)
+    rows = table.read_text(encoding="utf-8-sig").splitlines()
+    table.write_text("\n".join(row for row in rows if lost not in row) + "\n")
+    check = one(own("eegmat", held), "subject-info.csv has every subject")
+    assert check.passed is False
+    assert check.found == f"nothing of {lost}: the table was cut, or is not the published one"
 
 
 @pytest.mark.parametrize("name", ["eegmat", "cogwear", pytest.param("stress-predict", marks=pytest.mark.slow)])

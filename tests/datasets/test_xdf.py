@@ -338,7 +338,7 @@ def test_a_unit_that_says_nothing_is_assumed_and_told_and_can_be_given(unit: str
     assert "taken to be µV (option units)" in notes_of(recording)
     given = read([one("EEG", np.arange(50.0), 10, unit)], units={"eeg": "mV"})
     np.testing.assert_allclose(given.signals["eeg"].data[0], 1e3 * np.arange(50))
-    assert "option units" not in notes_of(given)
+    assert "taken to be µV" not in notes_of(given)
 
 
 def test_a_unit_of_another_kind_is_not_taken(read: Read) -> None:
@@ -548,9 +548,10 @@ def test_options_that_cannot_be_are_refused(options: dict[str, Any], why: str, w
 
 
 def test_an_option_about_a_stream_that_is_not_there_is_told(write: Callable[..., Path]) -> None:
-    why = refused(load("xdf", write([eeg()]), streams={"Ampp": "eeg"}))
-    assert "no stream 'Ampp'" in why
-    assert "Did you mean 'Amp'" in why
+    with pytest.raises(DataError, match=r"streams: no file has a stream 'Ampp'\. Did you mean 'Amp'"):
+        load("xdf", write([eeg()]), streams={"Ampp": "eeg"})
+    with pytest.raises(DataError, match=r"rates: no file has a stream '9'"):
+        load("xdf", write([eeg()]), rates={"9": 4})
 
 
 def test_a_file_says_what_it_holds_without_being_read(write: Callable[..., Path]) -> None:
@@ -701,3 +702,38 @@ def test_ten_minutes_of_an_amplifier_and_a_wristband(read: Read) -> None:
     recording = read([XdfStream("Amp", "EEG", 500, amp, steady(AT, n, 500), **described), eda])
     np.testing.assert_array_equal(recording.signals["eeg"].data, amp.T)
     assert recording.signals["eda"].data.shape == (1, 2400)
+
+
+def test_a_stream_that_only_some_files_have_costs_the_others_nothing(write: Callable[..., Path]) -> None:
+    thing = one("Thing", np.arange(100.0), 10, name="Thing")
+    root = write([eeg(), thing], "lab/P1.xdf").parent
+    write([eeg()], "lab/P2.xdf")
+    corpus = load("xdf", root, streams={"Thing": "eda"})
+    found = {recording.subject: sorted(recording.signals) for recording in corpus}
+    assert found == {"P1": ["eda", "eeg"], "P2": ["eeg"]}
+    (note,) = [item for item in corpus.left_out if "stream 'Thing'" in item.what]
+    assert "P2.xdf" in note.what
+    with pytest.raises(DataError, match=r"no file has a stream 'Thingg'\. Did you mean 'Thing'"):
+        load("xdf", root, streams={"Thingg": "eda"})
+    write(xdf_bytes([eeg()])[:-100], "lab/P3.xdf")  # which may be the one that had it
+    assert {recording.subject for recording in load("xdf", root, streams={"Thingg": "eda"})} == {"P1", "P2", "P3"}
+
+
+def test_a_file_cut_before_its_samples_is_said_to_be_cut(write: Callable[..., Path]) -> None:
+    whole = xdf_bytes([eeg()])
+    cut = whole.index(b"</info>", whole.index(b"nominal_srate")) + 12
+    why = refused(load("xdf", write(whole[:cut])))
+    assert "it ends within a chunk" in why
+    assert "Copy it again" in why
+    assert "option streams" not in why
+
+
+def test_a_modality_by_another_name_is_told_its_own(write: Callable[..., Path]) -> None:
+    with pytest.raises(DataError, match="PPG is bvp here"):
+        load("xdf", write([eeg()]), streams={"Amp": "ppg"})
+
+
+def test_a_unit_that_can_hardly_be_right_is_noted(read: Read) -> None:
+    skin = one("EDA", 2 + np.sin(np.arange(200.0)), 10, "")
+    assert "is the unit right (option units)" in notes_of(read([skin], units={"eda": "ohm"}))
+    assert "is the unit right" not in notes_of(read([skin], units={"eda": "uS"}))

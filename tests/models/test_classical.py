@@ -15,7 +15,16 @@ from torch import Tensor
 
 from limbeck.errors import DataError, LimbeckError
 from limbeck.models import MODELS, InputShape, build, count_parameters, dry_run
-from limbeck.models.classical import LEAST_PROBABILITY, Classical, is_classical, splits_by_group
+from limbeck.models.classical import (
+    KNN,
+    LDA,
+    LEAST_PROBABILITY,
+    Classical,
+    LogisticRegression,
+    RandomForest,
+    is_classical,
+    splits_by_group,
+)
 from limbeck.models.contract import class_of
 
 Draw = Callable[..., dict[str, Tensor]]
@@ -238,16 +247,69 @@ def test_rows_that_do_not_fit_are_refused(name: str) -> None:
         ("svm", {"gamma": ["scale", -1]}, "gamma is -1; expected a number above 0"),
         ("knn", {"neighbours": 2.5}, "neighbours is 2.5; expected a whole number"),
         ("lda", {"shrinkage": 2}, "shrinkage is 2; expected auto"),
-        ("random_forest", {"trees": None}, "trees and leaf must be given"),
-        ("random_forest", {"depth": 0}, "depth is 0; expected a whole number"),
+        ("random_forest", {"trees": None}, "trees is None; expected a whole number"),
+        ("random_forest", {"depth": 0}, "depth is 0; expected at least 1"),
         ("gradient_boosting", {"leaves": 1}, "leaves is 1; expected 2 or more"),
         ("xgboost", {"learning_rate": 0}, "learning_rate is 0"),
         ("tabnet", {"width": 0}, "width is 0"),
+        ("knn", {"neighbours": None}, "neighbours is None; expected a whole number"),
+        ("svm", {"gamma": float("inf")}, "gamma is inf; expected a"),
+        ("gradient_boosting", {"learning_rate": [0.1, float("inf")]}, "learning_rate is .*inf"),
+        ("random_forest", {"as_released": "no"}, "as_released is 'no'; expected true or false"),
+        ("random_forest", {"as_released": [True, False]}, "as_released is .*; expected true or false"),
     ],
 )
 def test_options_without_sense_are_refused(name: str, options: dict[str, Any], message: str) -> None:
     with pytest.raises(LimbeckError, match=message):
         make(name, **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("gradient_boosting", {"leaf": 10**12}),
+        ("random_forest", {"depth": 2**63}),
+        ("xgboost", {"depth": 10**12}),
+        ("xgboost", {"learning_rate": 1e300}),
+    ],
+)
+def test_what_a_library_refuses_is_told_with_the_options(name: str, options: dict[str, Any]) -> None:
+    pytest.importorskip(class_of(name).module)
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 4))
+    model = build(name, {"eda": InputShape(4)}, 2, **options)
+    with pytest.raises(DataError, match=rf"The model '{name}' cannot be fitted with .*{next(iter(options))}"):
+        model.fit(x, (x[:, 0] > 0).astype(int))
+
+
+def test_numbers_of_numpy_are_options() -> None:
+    kinds: list[tuple[type, dict[str, Any]]] = [
+        (KNN, {"neighbours": np.int64(3)}),
+        (LogisticRegression, {"c": np.float32(0.5)}),
+        (LDA, {"shrinkage": np.float32(0.5)}),
+    ]
+    for kind, options in kinds:
+        assert len(kind({"eda": InputShape(2)}, 2, **options).candidates) == 1
+    with pytest.raises(LimbeckError, match="neighbours must be given"):
+        KNN({"eda": InputShape(2)}, 2, neighbours=None)
+    with pytest.raises(LimbeckError, match="as_released is 'no'"):
+        RandomForest({"eda": InputShape(2)}, 2, as_released="no")
+
+
+@pytest.mark.parametrize("shrinkage", [None, 0.0, 0.5, "auto"])
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.filterwarnings("ignore")
+def test_columns_that_tell_the_classes_exactly_decide(shrinkage: Any, n_classes: int) -> None:
+    rng = np.random.default_rng(0)
+    y = np.arange(60) % n_classes
+    for others in ([], [np.full(60, 0.1)], [rng.normal(size=60)], [rng.normal(size=60), np.full(60, 0.1), 3.0 * y]):
+        x = np.stack([y.astype(float), *others], axis=1)
+        model = build("lda", {"eda": InputShape(x.shape[1])}, n_classes, shrinkage=shrinkage).fit(x, y)
+        said = model.logits(x)
+        assert np.isfinite(said).all()
+        assert (said.argmax(axis=1) == y).all()
+    constant = build("lda", {"eda": InputShape(3)}, n_classes, shrinkage=shrinkage).fit(np.full((60, 3), 0.1), y)
+    np.testing.assert_allclose(np.exp(constant.logits(rng.normal(size=(4, 3)))), 1 / n_classes, rtol=1e-5)
 
 
 # ---- options to choose from -----------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import copy
 import fnmatch
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,13 +36,28 @@ Draw = Callable[..., dict[str, Tensor]]
 
 
 every_model = pytest.mark.parametrize("name", sorted(CASES))
+FLAGS = ("as_released", "frozen")
+every_flag = pytest.mark.parametrize(
+    ("name", "flags"),
+    [
+        *(pytest.param(name, {}, id=name) for name in sorted(CASES)),
+        *(
+            pytest.param(name, {flag: True}, id=f"{name}-{flag}")
+            for name in sorted(CASES)
+            for flag in FLAGS
+            if flag in MODELS.options(name)
+        ),
+    ],
+)
+"""Every model as it is, and as it was published where a flag brings that back, and with parts of it frozen."""
+
 every_target = pytest.mark.parametrize("n_outputs", [3, 1], ids=["classes", "trace"])
 
 
-def make(name: str, n_outputs: int = 2, *, n_steps: int = 0) -> nn.Module:
+def make(name: str, n_outputs: int = 2, *, n_steps: int = 0, **options: Any) -> Any:
     """Build a model for its case."""
     case = CASES[name]
-    return build(name, case.modalities, n_outputs, n_steps=n_steps, **case.options)
+    return build(name, case.modalities, n_outputs, n_steps=n_steps, **{**case.options, **options})
 
 
 def away_from_zero(model: nn.Module, seed: int = 1) -> nn.Module:
@@ -76,14 +92,16 @@ def test_outputs_have_the_promised_shapes(name: str, n_outputs: int, batch: int,
         }
 
 
-@every_model
+@every_flag
 @every_target
-def test_gradients_reach_every_parameter(name: str, n_outputs: int, random_inputs: Draw) -> None:
+def test_gradients_reach_every_parameter(
+    name: str, flags: dict[str, bool], n_outputs: int, random_inputs: Draw
+) -> None:
     # as float64, where a gradient that is zero by the mathematics is not hidden by rounding; drawn several times, since
     # all units of a small layer may rest by chance
     sizes: dict[str, float] = {}
     for seed in range(1, 4):
-        model = away_from_zero(make(name, n_outputs), seed).double()
+        model = away_from_zero(make(name, n_outputs, **flags), seed).double()
         inputs = {modality: x.double() for modality, x in random_inputs(CASES[name].modalities, 4, seed=seed).items()}
         drawn = torch.randn(4, n_outputs, generator=torch.Generator().manual_seed(seed))
         (model(inputs).prediction * drawn).sum().backward()
@@ -92,7 +110,7 @@ def test_gradients_reach_every_parameter(name: str, n_outputs: int, random_input
 
     least = 1e-12 * max(sizes.values())
     unreached = {n for n, p in model.named_parameters() if p.requires_grad and sizes[n] <= least}
-    idle = class_of(name).idle
+    idle = make(name, n_outputs, **flags).idle
     assert unreached == {n for n in sizes if any(fnmatch.fnmatchcase(n, pattern) for pattern in idle)}
     assert all(idle.values()), "each with its reason"
 
@@ -175,6 +193,20 @@ def test_options_are_those_of_the_constructor_and_unknown_ones_are_refused(name:
         build(name, CASES[name].modalities, 2, wdth=4)
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_any_value_of_an_option_makes_a_network_that_runs_or_is_refused(name: str) -> None:
+    columns = {"eda": InputShape(5)}
+    modalities, options = (CASES[name].modalities, CASES[name].options) if name in CASES else (columns, {})
+    for option, default in MODELS.options(name).items():
+        for value in (0, -1, 2.5, "a", None, True, False, [], [0], float("nan"), float("inf")):
+            try:
+                model = build(name, modalities, 2, **{**options, option: value})
+            except LimbeckError:
+                continue
+            assert isinstance(value, bool) == isinstance(default, bool) or default is None
+            assert dry_run(model, modalities).prediction.isfinite().all()
+
+
 @every_model
 def test_help_describes_the_model_in_its_first_line(name: str) -> None:
     assert 20 < len(MODELS.help(name).splitlines()[0]) < 121
@@ -190,6 +222,58 @@ def test_the_wrong_kind_of_input_is_refused_with_what_to_do(name: str) -> None:
         build(name, wrong, 2)
 
 
+@pytest.mark.parametrize(
+    ("shape", "said"),
+    [
+        (InputShape(0, 60, 4.0), "'eda' has 0 channels; expected at least 1"),
+        (InputShape(1, 60, 0.0), "'eda' has a rate of 0.0 Hz; expected more than 0"),
+        (InputShape(1, 60, float("inf")), "'eda' has a rate of inf Hz"),
+        (InputShape(1, 60, float("nan")), "'eda' has a rate of nan Hz"),
+        (InputShape(1, 0, 4.0), "'eda' has windows of 0 samples"),
+    ],
+)
+def test_shapes_that_no_window_has_are_refused(shape: InputShape, said: str) -> None:
+    with pytest.raises(LimbeckError, match=said):
+        build("student_cnn", {"eda": shape}, 2)
+
+
+@pytest.mark.parametrize("modality", ["", "left.eda", "keys", "type", "half", "training", "pop"])
+def test_modalities_that_modules_cannot_stand_under_are_refused(modality: str) -> None:
+    with pytest.raises(LimbeckError, match=f"A modality cannot be called '{modality}'"):
+        build("fusion_cnn", {modality: InputShape(1, 60, 4.0)}, 2)
+
+
+@every_model
+def test_a_modality_called_like_a_feature_is_refused_where_one_would_hide_the_other(name: str) -> None:
+    case = CASES[name]
+    taken = set(case.features) - set(case.modalities)
+    taken = {feature for feature in taken if not any(feature.startswith(f"{other}_") for other in case.modalities)}
+    by_modality = set(case.features) & set(case.modalities)
+    assert set(class_of(name).taken) >= (taken if by_modality else set())
+    for feature in class_of(name).taken:
+        first, *others = case.modalities.items()
+        with pytest.raises(LimbeckError, match=f"has a feature called '{feature}' of its own"):
+            build(name, {feature: first[1], **dict(others)}, 2, **case.options)
+
+
+def test_numbers_of_outputs_and_steps_that_make_no_prediction_are_refused() -> None:
+    with pytest.raises(LimbeckError, match="A model with 0 outputs predicts nothing"):
+        build("linear", COLUMNS, 0)
+    with pytest.raises(LimbeckError, match="n_steps is -1; expected 0"):
+        build("student_nano", CASES["student_nano"].modalities, 2, n_steps=-1)
+
+
+def test_what_a_constructor_stumbles_over_is_told_with_model_and_options() -> None:
+    with pytest.raises(LimbeckError, match=r"The model 'student_cnn' cannot be built with \{'width': 4000000000\}: "):
+        build("student_cnn", CASES["student_cnn"].modalities, 2, width=4_000_000_000)
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    model = make("mlp", hidden=np.int64(6), dropout=np.float32(0.25))
+    assert type(model.first.out_features) is int
+    assert make("cgan", hidden=np.array([3, 2])).head.in_features == 3
+
+
 @every_model
 def test_an_empty_view_is_refused(name: str) -> None:
     with pytest.raises(LimbeckError, match="at least one modality"):
@@ -201,6 +285,15 @@ def test_a_misspelt_option_or_model_is_answered_with_the_nearest() -> None:
         build("student_cnn", CASES["student_cnn"].modalities, 2, widht=4)
     with pytest.raises(LimbeckError, match="Did you mean 'student_cnn'"):
         build("studentcnn", CASES["student_cnn"].modalities, 2)
+
+
+def test_the_layer_table_shows_products_of_attention_and_layers_that_nothing_passes() -> None:
+    case = CASES["pain_attn_net"]
+    table = {row.name: row for row in layer_table(make("pain_attn_net", as_released=True), case.modalities)}
+    steps, width = 24, 16
+    assert table["encoder.0.attention"].multiply_adds == 2 * steps * steps * width
+    assert table["encoder.0.attention"].parameters == 0
+    assert table["encoder.0.attention_norm"][2:] == ((), 2 * width, 0)
 
 
 def test_a_dry_run_names_the_features_and_leaves_the_model_as_it_was() -> None:
@@ -286,12 +379,12 @@ def test_a_model_survives_safetensors(name: str, tmp_path: Path, random_inputs: 
     assert torch.equal(other(inputs).prediction, model(inputs).prediction)
 
 
-@every_model
-def test_the_layer_table_holds_every_parameter_and_operation(name: str) -> None:
-    model = make(name)
+@every_flag
+def test_the_layer_table_holds_every_parameter_and_operation(name: str, flags: dict[str, bool]) -> None:
+    model = make(name, **flags)
     table = layer_table(model, CASES[name].modalities)
     assert sum(row.parameters for row in table) == count_parameters(model)
-    assert sum(row.multiply_adds for row in table) <= count_multiply_adds(model, CASES[name].modalities)
+    assert sum(row.multiply_adds for row in table) == count_multiply_adds(model, CASES[name].modalities)
     assert all(row.multiply_adds >= 0 for row in table)
     assert len({row.name for row in table}) == len(table)
 

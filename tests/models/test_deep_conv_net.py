@@ -1,4 +1,4 @@
-"""DeepConvNet against its layer table in NumPy, and weights within a norm."""
+"""DeepConvNet against its layer table in NumPy."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from torch import nn
 
 from limbeck.errors import LimbeckError
 from limbeck.models import InputShape, build
-from limbeck.models.deep_conv_net import NormedConv1d, NormedLinear, within
 from limbeck.models.heads import with_new_head
 
 EEG = {"eeg": InputShape(6, 250, 128.0)}
@@ -140,35 +139,6 @@ def test_the_released_bias_changes_nothing() -> None:
     nn.init.normal_(released.temporal.bias)
 
     torch.testing.assert_close(released({"eeg": x}).prediction, mended({"eeg": x}).prediction)
-
-
-def test_weights_are_shortened_to_the_norm_and_no_further() -> None:
-    weight = torch.tensor([[3.0, 4.0], [0.3, 0.4], [0.0, 0.0]], requires_grad=True)
-
-    short = within(weight, 2.0)
-
-    torch.testing.assert_close(short, torch.tensor([[1.2, 1.6], [0.3, 0.4], [0.0, 0.0]]))
-    assert within(weight, None) is weight
-    torch.testing.assert_close(short[:2], torch.renorm(weight.detach(), 2, 0, 2.0)[:2], rtol=1e-5, atol=1e-5)
-    (gradient,) = torch.autograd.grad(short.sum(), weight)
-    assert gradient.isfinite().all()
-    torch.testing.assert_close((gradient[0] * weight[0]).sum(), torch.tensor(0.0), rtol=0, atol=1e-6)
-    torch.testing.assert_close(gradient[1], torch.ones(2))
-
-
-def test_the_gradient_is_that_of_the_shortened_weights() -> None:
-    torch.manual_seed(0)
-    for layer, x in (
-        (NormedLinear(4, 3, max_norm=0.5), torch.randn(2, 4)),
-        (NormedConv1d(2, 3, 3, max_norm=0.5), torch.randn(2, 2, 7)),
-    ):
-        layer = layer.double()
-        nn.init.normal_(layer.weight)
-
-        def of(weight: torch.Tensor, layer: nn.Module = layer, x: torch.Tensor = x) -> torch.Tensor:
-            return torch.func.functional_call(layer, {"weight": weight}, (x.double(),))
-
-        assert torch.autograd.gradcheck(of, (layer.weight,))
 
 
 def test_a_new_head_keeps_the_norm_and_the_way_it_starts() -> None:

@@ -15,7 +15,6 @@ from torch import nn
 from limbeck.distillation import Batch, Criterion, Student
 from limbeck.errors import LimbeckError
 from limbeck.models import InputShape, build, count_parameters
-from limbeck.models.fear import SingleBiasLSTM
 from limbeck.models.heads import with_new_head
 from limbeck.protocols import Fold
 from limbeck.training import Ensemble, Member
@@ -183,11 +182,13 @@ def test_the_recurrent_backbones_have_the_sizes_of_their_layers() -> None:
 
 def test_a_row_of_too_few_features_is_answered_with_the_depth_that_fits() -> None:
     with pytest.raises(
-        LimbeckError, match=r"at least 32 features, and the view has 31; choose depth 3 or a model for few"
+        LimbeckError, match=r"at least 32 features, and the view has 31\. Choose depth 3 or a model for few"
     ):
         build("fear_cnn", {"eeg": InputShape(31)}, 4)
-    with pytest.raises(LimbeckError, match=r"at least 8 features, and the view has 3; a model for few"):
+    with pytest.raises(LimbeckError, match=r"at least 8 features, and the view has 3\. Choose a model for few"):
         build("fear_student", {"eeg": InputShape(3)}, 4)
+    with pytest.raises(LimbeckError, match=r"at least 8 features, and the view has 1\. Choose a model for few"):
+        build("fear_student", {"eeg": InputShape(1)}, 4)
     build("fear_cnn", {"eeg": InputShape(32)}, 4, width=4)
     build("fear_cnn", {"eeg": InputShape(31)}, 4, width=4, depth=3)
 
@@ -197,7 +198,7 @@ def test_a_row_of_too_few_features_is_answered_with_the_depth_that_fits() -> Non
     [
         ("fear_cnn", {"depth": 0}, "depth is 0; expected at least 1"),
         ("fear_lstm", {"width": 1}, "width is 1; expected at least 2"),
-        ("fear_gru", {"hidden": [8, 0]}, re.escape("hidden is [8, 0]; expected widths of at least 1")),
+        ("fear_gru", {"hidden": [8, 0]}, re.escape("hidden is [8, 0]; expected a list of whole numbers of at least 1")),
     ],
 )
 def test_options_out_of_range_are_refused(name: str, option: dict[str, object], said: str) -> None:
@@ -218,18 +219,6 @@ def test_weights_start_as_the_source_draws_them() -> None:
     assert not gates[[0, 2, 3]].any()
     product = recurrent.first.weight_hh_l0.T @ recurrent.first.weight_hh_l0
     torch.testing.assert_close(product.detach(), torch.eye(128), rtol=0, atol=1e-5)
-
-
-def test_one_bias_per_gate_is_the_only_one_that_trains() -> None:
-    layer = SingleBiasLSTM(3, 4)
-    assert sorted(dict(layer.named_parameters())) == ["bias_ih_l0", "weight_hh_l0", "weight_ih_l0"]
-    assert not layer.state_dict()["bias_hh_l0"].any()
-
-    other = copy.deepcopy(layer)
-    with torch.no_grad():
-        other.bias_ih_l0.add_(1.0)
-    x = torch.randn(2, 5, 3)
-    assert not torch.equal(layer(x)[0], other(x)[0])
 
 
 @pytest.mark.parametrize("name", ["fear_lstm", "fear_gru", "zoo_lstm", "zoo_cnn_lstm"])

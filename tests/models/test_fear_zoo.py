@@ -8,7 +8,8 @@ from cases.fear_zoo import COUNTS, EIGHT
 from torch import nn
 
 from limbeck.errors import LimbeckError
-from limbeck.models import InputShape, build
+from limbeck.models import MODELS, InputShape, build
+from limbeck.models.contract import class_of
 
 PRINTED_WITH_OPTIMISER = {
     374_704: 1_124_114,
@@ -89,6 +90,13 @@ def test_the_recurrent_ones_read_the_channels_in_their_order() -> None:
 def test_options_out_of_range_are_refused(name: str, options: dict[str, object], said: str) -> None:
     with pytest.raises(LimbeckError, match=said):
         build(name, EIGHT, 4, **options)
+
+
+def test_the_examples_are_the_published_numbers_of_channels() -> None:
+    counts = {
+        name: sum(shape.channels for shape in class_of(name).example.values()) for name in MODELS if "zoo" in name
+    }
+    assert counts == {"zoo_ann": 40, "zoo_cnn": 8, "zoo_cnn_lstm": 40, "zoo_dnn": 40, "zoo_lstm": 40}
 
 
 def test_a_single_channel_is_enough_where_nothing_is_pooled() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from cases import CASES
 from torch import Tensor, nn
 
 from limbeck.errors import LimbeckError
-from limbeck.models import build
+from limbeck.models import MODELS, InputShape, build
 from limbeck.models.heads import with_new_head
 
 Draw = Callable[..., dict[str, Tensor]]
@@ -67,6 +68,37 @@ def test_the_new_head_starts_as_the_networks_own() -> None:
     assert not head.bias.any()
     assert head.weight.abs().max().item() == pytest.approx((6 / (64 + 4)) ** 0.5, rel=0.1)
     assert (head.out_features, head.in_features) == (4, 64)
+
+
+@pytest.mark.parametrize("flags", [{}, {"as_released": True}], ids=["default", "as_released"])
+@pytest.mark.parametrize("name", sorted(set(CASES) - WITHOUT))
+def test_every_new_head_starts_as_the_networks_own(name: str, flags: dict[str, bool]) -> None:
+    if flags and "as_released" not in MODELS.options(name):
+        pytest.skip("has no flag")
+    case, n_outputs = CASES[name], 300
+    model = build(name, case.modalities, n_outputs, **{**case.options, **flags})
+
+    own, fresh = (last_of(each.head) for each in (model, with_new_head(model, n_outputs)))
+
+    assert fresh.weight.abs().max().item() == pytest.approx(own.weight.abs().max().item(), rel=0.15)
+    assert fresh.weight.std().item() == pytest.approx(own.weight.std().item(), rel=0.15)
+    assert fresh.bias.any() == own.bias.any()
+
+
+@pytest.mark.parametrize("name", ["deep_conv_net", "shallow_conv_net"])
+def test_weights_start_by_glorot_or_as_in_the_repository_that_a_flag_stands_for(name: str) -> None:
+    eeg = {"eeg": InputShape(20, 512, 128.0)}
+    bounds = {}
+    for flag in (False, True):
+        spatial = build(name, eeg, 2, as_released=flag).spatial.weight
+        bounds[flag] = spatial.abs().max().item()
+    filters, inputs = spatial.shape[0], spatial.shape[1] * 20
+    assert bounds[False] == pytest.approx((6 / (inputs + 20 * filters)) ** 0.5, rel=0.02)
+    assert bounds[True] == pytest.approx(inputs**-0.5, rel=0.02)
+
+
+def last_of(head: nn.Module) -> Any:
+    return head[-1] if isinstance(head, nn.Sequential) else head
 
 
 class Odd(nn.Module):

@@ -1,13 +1,28 @@
-"""Dropout with masks from outside; the encoder that several models share."""
+"""Dropout with masks from outside; the layers and the encoder that several models share."""
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
+from torch import nn
 
 from limbeck.errors import LimbeckError
 from limbeck.models import Dropout, InputShape
-from limbeck.models.layers import Attention, CausalConv1d, SignalEncoder, sinusoids
+from limbeck.models.layers import (
+    Attention,
+    CausalConv1d,
+    DenseStack,
+    NormedConv1d,
+    NormedConv2d,
+    NormedLinear,
+    RowNorm,
+    SignalEncoder,
+    SingleBiasLSTM,
+    sinusoids,
+    within,
+)
 
 
 def test_dropout_multiplies_by_its_mask_in_training_only() -> None:
@@ -104,3 +119,82 @@ def test_positions_are_sines_and_cosines_from_fast_to_slow() -> None:
     torch.testing.assert_close(table[:, 0], torch.sin(steps))
     torch.testing.assert_close(table[:, 1], torch.cos(steps))
     torch.testing.assert_close(table[:, 4], torch.sin(steps / 10_000 ** (4 / 6)), rtol=1e-4, atol=1e-6)
+
+
+def test_weights_are_shortened_to_the_norm_and_no_further() -> None:
+    weight = torch.tensor([[3.0, 4.0], [0.3, 0.4], [0.0, 0.0]], requires_grad=True)
+
+    short = within(weight, 2.0)
+
+    torch.testing.assert_close(short, torch.tensor([[1.2, 1.6], [0.3, 0.4], [0.0, 0.0]]))
+    assert within(weight, None) is weight
+    torch.testing.assert_close(short[:2], torch.renorm(weight.detach(), 2, 0, 2.0)[:2], rtol=1e-5, atol=1e-5)
+    (gradient,) = torch.autograd.grad(short.sum(), weight)
+    assert gradient.isfinite().all()
+    torch.testing.assert_close((gradient[0] * weight[0]).sum(), torch.tensor(0.0), rtol=0, atol=1e-6)
+    torch.testing.assert_close(gradient[1], torch.ones(2))
+
+
+def test_the_gradient_is_that_of_the_shortened_weights() -> None:
+    torch.manual_seed(0)
+    for layer, x in (
+        (NormedLinear(4, 3, max_norm=0.5), torch.randn(2, 4)),
+        (NormedConv1d(2, 3, 3, max_norm=0.5), torch.randn(2, 2, 7)),
+        (NormedConv2d(2, 4, (2, 3), groups=2, max_norm=0.5), torch.randn(2, 2, 3, 7)),
+    ):
+        layer = layer.double()
+        nn.init.normal_(layer.weight)
+
+        def of(weight: torch.Tensor, layer: nn.Module = layer, x: torch.Tensor = x) -> torch.Tensor:
+            return torch.func.functional_call(layer, {"weight": weight}, (x.double(),))
+
+        assert torch.autograd.gradcheck(of, (layer.weight,))
+
+
+def test_a_single_row_is_normalised_by_the_running_statistics_and_leaves_them() -> None:
+    norm = RowNorm(3).train()
+    norm.running_mean.fill_(2.0)
+    before = norm.running_mean.clone()
+
+    torch.testing.assert_close(norm(torch.full((1, 3), 3.0)), torch.full((1, 3), 1.0), rtol=1e-4, atol=1e-4)
+    assert torch.equal(norm.running_mean, before)
+    norm(torch.randn(4, 3))
+    assert not torch.equal(norm.running_mean, before)
+
+
+def test_rows_are_normalised_over_all_axes_but_the_last() -> None:
+    norm = RowNorm(3, momentum=0.01).train()
+    x = 4 + 2 * torch.randn(5, 6, 3, generator=torch.Generator().manual_seed(0))
+
+    y = norm(x)
+
+    torch.testing.assert_close(y.mean(dim=(0, 1)), torch.zeros(3), rtol=0, atol=1e-5)
+    torch.testing.assert_close(y.flatten(0, 1).std(dim=0, correction=0), torch.ones(3), rtol=0, atol=1e-4)
+    torch.testing.assert_close(norm.running_mean, 0.01 * x.mean(dim=(0, 1)))
+    torch.testing.assert_close(norm.running_var, 0.99 + 0.01 * x.flatten(0, 1).var(dim=0))
+
+
+def test_one_bias_per_gate_is_the_only_one_that_trains() -> None:
+    layer = SingleBiasLSTM(3, 4)
+    assert sorted(dict(layer.named_parameters())) == ["bias_ih_l0", "weight_hh_l0", "weight_ih_l0"]
+    assert not layer.state_dict()["bias_hh_l0"].any()
+
+    other = copy.deepcopy(layer)
+    with torch.no_grad():
+        other.bias_ih_l0.add_(1.0)
+    x = torch.randn(2, 5, 3)
+    assert not torch.equal(layer(x)[0], other(x)[0])
+
+
+def test_a_stack_names_each_layer_before_its_dropout_and_refuses_widths_of_none() -> None:
+    x = torch.randn(4, 5, generator=torch.Generator().manual_seed(0))
+    for early_tanh, first in ((True, torch.tanh), (False, torch.relu)):
+        stack = DenseStack(5, [4, 3], dropout=0.5, early_tanh=early_tanh).eval()
+        h, named = stack(x)
+        torch.testing.assert_close(named["dense1"], first(stack.layers[0](x)))
+        torch.testing.assert_close(named["dense2"], torch.relu(stack.layers[1](named["dense1"])))
+        assert torch.equal(h, named["dense2"])
+        assert stack.width == 3
+    assert DenseStack(5, 7, dropout=0.0).width == 7
+    with pytest.raises(LimbeckError, match=r"hidden is \[4, 0\]; expected widths of at least 1"):
+        DenseStack(5, [4, 0], dropout=0.0)

@@ -82,7 +82,7 @@ def test_dropout_lies_between_the_layers_of_the_lstm() -> None:
 
 def test_the_lstm_asks_for_two_steps_and_a_frequency() -> None:
     build("lstm", {"eda": InputShape(1, 32, 512.0)}, 2, hidden=4)
-    with pytest.raises(LimbeckError, match="here 32 samples; 'eda' has 31"):
+    with pytest.raises(LimbeckError, match="32 samples or more at 512 Hz; 'eda' has 31"):
         build("lstm", {"eda": InputShape(1, 31, 512.0)}, 2)
     with pytest.raises(LimbeckError, match="frequency is 0"):
         build("lstm", EDA, 2, frequency=0)

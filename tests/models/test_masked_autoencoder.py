@@ -45,7 +45,7 @@ def test_patches_are_spans_of_all_channels_and_a_rest_is_not_read() -> None:
 
 def test_a_place_is_a_time_whatever_the_rate() -> None:
     shapes = {"eda": InputShape(1, 240, 4.0), "bvp": InputShape(1, 3840, 64.0), "temp": InputShape(1, 47, 0.8)}
-    encoder = PatchEncoder(shapes, width=8, depth=1, heads=2, hidden=8, frames=24, dropout=0.0)
+    encoder = PatchEncoder(shapes, width=8, depth=1, heads=2, feed_forward=8, frames=24, dropout=0.0)
     eda, bvp, temp = (encoder.get_buffer(f"_places_of_{name}") for name in shapes)
 
     assert encoder.n_tokens == {"eda": 24, "bvp": 24, "temp": 47}
@@ -175,7 +175,7 @@ def test_many_pretext_networks_go_through_vmap() -> None:
 def test_it_learns_to_fill_in_a_pattern() -> None:
     torch.manual_seed(0)
     shapes = {"eda": InputShape(1, 48, 4.0)}
-    model = MaskedAutoencoderPretext(shapes, width=16, depth=1, heads=2, hidden=32, frames=12, mask=0.5)
+    model = MaskedAutoencoderPretext(shapes, width=16, depth=1, heads=2, feed_forward=32, frames=12, mask=0.5)
     phases = torch.rand(32, 1, 1) * 6.3
     x = torch.sin(torch.arange(48.0) / 3 + phases)
     optimiser = torch.optim.Adam(model.parameters(), 5e-3)
@@ -221,7 +221,7 @@ def test_the_sizes_of_the_parts() -> None:
 
 
 def test_what_it_cannot_read_is_refused() -> None:
-    with pytest.raises(LimbeckError, match="at least 8 samples, and 'eda' has 7"):
+    with pytest.raises(LimbeckError, match="8 samples or more; 'eda' has 7"):
         build("masked_autoencoder", {"eda": InputShape(1, 7, 4.0)}, 2)
     with pytest.raises(LimbeckError, match="frames is 1; expected at least 2"):
         build("masked_autoencoder", SHAPES, 2, frames=1)

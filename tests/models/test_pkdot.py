@@ -51,7 +51,9 @@ def reference(transformer: MultimodalTransformer, visual: Tensor, physio: Tensor
 
 def test_the_transformer_follows_its_layer_table() -> None:
     torch.manual_seed(0)
-    model = build("pkdot_teacher", EMBEDDED, 3, width=8, heads=2, hidden=6, embedded=True, as_released=True).eval()
+    model = build(
+        "pkdot_teacher", EMBEDDED, 3, width=8, heads=2, feed_forward=6, embedded=True, as_released=True
+    ).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.copy_(0.4 * torch.randn(parameter.shape))
@@ -115,7 +117,7 @@ def test_published_sizes_of_the_parts() -> None:
     assert count_parameters(plain("pkdot")) == T_NET
     assert count_parameters(plain("mt_pkdot")) == MT_T_NET
     assert count_parameters(Adapter(512)) == ADAPTER
-    transformer = MultimodalTransformer(width=512, heads=2, hidden=512, key_bias=True)
+    transformer = MultimodalTransformer(width=512, heads=2, feed_forward=512, key_bias=True)
     assert count_parameters(transformer) + 513 * 2 == TRANSFORMER
 
 
@@ -195,7 +197,7 @@ def test_signals_of_any_length_become_as_many_tokens(length: int, frames: int, t
 
 
 def test_what_it_cannot_read_is_refused() -> None:
-    with pytest.raises(LimbeckError, match="at least 8 samples, and 'eda' has 7"):
+    with pytest.raises(LimbeckError, match="8 samples or more; 'eda' has 7"):
         build("pkdot_student", {"eda": InputShape(1, 7, 4.0)}, 2)
     with pytest.raises(LimbeckError, match="at most 2 modalities"):
         build("pkdot_teacher", {**SHAPES, "bvp": InputShape(1, 8, 4.0)}, 2)

@@ -90,7 +90,7 @@ def reference(inputs: dict[str, Tensor], state: dict[str, Tensor], heads: int) -
 
 def test_the_released_network_follows_its_layer_table() -> None:
     torch.manual_seed(0)
-    options = {"hidden": 8, "heads": 2, "frames": 6, "n_speakers": 2, "answers": True, "as_released": True}
+    options = {"width": 8, "heads": 2, "frames": 6, "n_speakers": 2, "answers": True, "as_released": True}
     model = build("sdt", TALK, 4, n_steps=6, **options).eval()
     inputs = a_conversation()
 
@@ -105,7 +105,7 @@ def test_the_released_network_follows_its_layer_table() -> None:
 
 def test_what_the_released_network_counts_more_has_no_effect() -> None:
     torch.manual_seed(0)
-    options = {"hidden": 8, "heads": 2, "frames": 6, "n_speakers": 2}
+    options = {"width": 8, "heads": 2, "frames": 6, "n_speakers": 2}
     released = build("sdt", TALK, 4, **options, as_released=True).double().eval()
     mended = build("sdt", TALK, 4, **options).double().eval()
     kept = {name: value for name, value in released.state_dict().items() if name in mended.state_dict()}
@@ -148,7 +148,7 @@ def test_answers_of_single_modalities_are_trained_by_losses_on_them_alone() -> N
 @pytest.mark.parametrize(("length", "steps", "span"), [(240, 32, 7), (32, 32, 1), (20, 32, 1), (3840, 32, 120)])
 def test_signals_of_any_length_come_to_the_common_steps(length: int, steps: int, span: int) -> None:
     shapes = {"eda": InputShape(2, length, 4.0), "bvp": InputShape(1, 64, 4.0)}
-    model = build("sdt", shapes, 2, hidden=8, heads=2, frames=steps).eval()
+    model = build("sdt", shapes, 2, width=8, heads=2, frames=steps).eval()
     outputs = model({name: shape.zeros(1) for name, shape in shapes.items()})
 
     assert outputs.features["eda"].shape == (1, steps, 8)
@@ -167,7 +167,7 @@ def test_a_signal_of_one_sample_per_step_is_read_as_it_is() -> None:
 
 def test_steps_of_the_prediction_divide_those_of_the_sequence() -> None:
     shapes = {"eda": InputShape(1, 100, 4.0), "acc": InputShape(3, 200, 8.0)}
-    model = build("sdt", shapes, 1, n_steps=10, hidden=8, heads=2, frames=32).eval()
+    model = build("sdt", shapes, 1, n_steps=10, width=8, heads=2, frames=32).eval()
     outputs = model({name: shape.zeros(2) for name, shape in shapes.items()})
 
     assert model.steps == 30
@@ -183,7 +183,7 @@ def test_the_gate_without_a_matrix_reads_its_input() -> None:
 def test_what_it_cannot_read_is_refused() -> None:
     with pytest.raises(LimbeckError, match="at least 2 modalities"):
         build("sdt", {"eda": SHAPES["eda"]}, 2)
-    with pytest.raises(LimbeckError, match="at least 2 samples, and 'eda' has 1"):
+    with pytest.raises(LimbeckError, match="2 samples or more; 'eda' has 1"):
         build("sdt", {**SHAPES, "eda": InputShape(1, 1, 4.0)}, 2)
     with pytest.raises(LimbeckError, match="needs 'speaker' with 3 channels"):
         build("sdt", TALK, 2, n_speakers=3)
@@ -194,4 +194,4 @@ def test_what_it_cannot_read_is_refused() -> None:
     with pytest.raises(LimbeckError, match="frames is 1"):
         build("sdt", SHAPES, 2, frames=1)
     with pytest.raises(LimbeckError, match="heads is 3"):
-        build("sdt", SHAPES, 2, hidden=8, heads=3)
+        build("sdt", SHAPES, 2, width=8, heads=3)

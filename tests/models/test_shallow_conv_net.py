@@ -9,6 +9,7 @@ from torch import nn
 
 from limbeck.errors import LimbeckError
 from limbeck.models import InputShape, build
+from limbeck.models.shallow_conv_net import ShallowConvNet
 
 EEG = {"eeg": InputShape(5, 200, 128.0)}
 
@@ -47,6 +48,7 @@ def test_a_signal_without_power_has_a_finite_logarithm_unless_as_released() -> N
     silence = {"eeg": torch.zeros(2, 5, 200)}
     mended = build("shallow_conv_net", EEG, 2).eval()
     released = build("shallow_conv_net", EEG, 2, as_released=True).eval()
+    released.temporal.bias.data.zero_()
 
     assert mended(silence).prediction.isfinite().all()
     assert not released(silence).features["power"].isfinite().any()
@@ -60,6 +62,8 @@ def test_the_shortest_window_is_one_average_of_a_filter() -> None:
         build("shallow_conv_net", {"eeg": InputShape(1, 98, 128.0)}, 2)
     with pytest.raises(LimbeckError, match="max_norm is -1"):
         build("shallow_conv_net", EEG, 2, max_norm=-1.0)
+    with pytest.raises(LimbeckError, match="head_max_norm is nan"):
+        ShallowConvNet(EEG, 2, head_max_norm=float("nan"))
 
 
 def test_published_sizes_of_the_taps() -> None:

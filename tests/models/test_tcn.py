@@ -77,7 +77,7 @@ def test_a_trace_is_predicted_at_every_step_from_signals_of_any_rate(causal: boo
 
 
 def test_what_it_cannot_read_is_refused() -> None:
-    with pytest.raises(LimbeckError, match="at least 8 samples, and 'eda' has 6"):
+    with pytest.raises(LimbeckError, match="8 samples or more; 'eda' has 6"):
         build("tcn", {"eda": InputShape(1, 6, 4.0)}, 2)
     with pytest.raises(LimbeckError, match="kernel is 1"):
         build("tcn", EDA, 2, kernel=1)

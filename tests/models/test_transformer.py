@@ -50,7 +50,7 @@ def test_a_trace_is_predicted_at_every_step_and_causally_on_request(causal: bool
 
 
 def test_what_it_cannot_read_is_refused() -> None:
-    with pytest.raises(LimbeckError, match="at least 8 samples"):
+    with pytest.raises(LimbeckError, match="8 samples or more"):
         build("small_transformer", {"eda": InputShape(1, 7, 4.0)}, 2)
     with pytest.raises(LimbeckError, match="heads is 3"):
         build("small_transformer", MIXED, 2, heads=3)

@@ -288,20 +288,24 @@ def test_windows_too_short_are_refused() -> None:
     def eeg(length: int) -> dict[str, InputShape]:
         return {"eeg": InputShape(4, length, 4.0)}
 
-    with pytest.raises(LimbeckError, match=r"windows of 5 steps or more.*'eeg' has 4"):
+    with pytest.raises(LimbeckError, match=r"windows of 5 samples or more.*'eeg' has 4"):
         build("zhang2022_student", eeg(4), 1)
-    with pytest.raises(LimbeckError, match="windows of 9 steps or more"):
+    with pytest.raises(LimbeckError, match="windows of 9 samples or more"):
         build("zhang2022_student", eeg(8), 1, depth=3)
-    with pytest.raises(LimbeckError, match="windows of 2 steps or more; 'eeg' has 1"):
+    with pytest.raises(LimbeckError, match="windows of 2 samples or more; 'eeg' has 1"):
         build("zhang2022_lstm", eeg(1), 1)
-    with pytest.raises(LimbeckError, match="windows of 5 steps or more"):
+    with pytest.raises(LimbeckError, match="windows of 5 samples or more"):
         build("zhang2022_teacher", {"video": InputShape(64, 4, 4.0)}, 1, **SMALL)
 
 
 def test_impossible_options_are_refused() -> None:
-    for options in ({"depth": 0}, {"kernel": 1}):
-        with pytest.raises(LimbeckError, match="expected a block or more, of 2 steps or more"):
-            build("zhang2022_student", BAND_POWER, 1, **options)
+    with pytest.raises(LimbeckError, match="expected a block or more, of 2 steps or more"):
+        build("zhang2022_student", BAND_POWER, 1, kernel=1)
+    for name in ("zhang2022_student", "zhang2022_lstm"):
+        with pytest.raises(LimbeckError, match=f"{name}: depth is 0; expected at least 1"):
+            build(name, BAND_POWER, 1, depth=0)
+    with pytest.raises(LimbeckError, match="zhang2022_teacher: chunk is -1; expected at least 0"):
+        build("zhang2022_teacher", FILM, 1, **{**SMALL, "chunk": -1})
     with pytest.raises(LimbeckError, match="released is 5; expected 0 to 4"):
         build("zhang2022_teacher", FILM, 1, released=5, **SMALL)
     with pytest.raises(LimbeckError, match="no square frames"):

@@ -157,6 +157,17 @@ def test_arms_of_controls_are_folded_behind_those_of_the_study(tmp_path, make_st
     assert reader.words.count("An arm is one way of training") == 1
 
 
+def test_a_model_that_holds_no_parameters_was_fitted(tmp_path, make_study):
+    record, *rest = make_study()
+    sizes = {"teacher": 0, "alone": None}
+    arms = [{**row, "parameters": sizes.get(row["arm"], row["parameters"])} for row in record.arms]
+    _, reader = written(tmp_path, (dataclasses.replace(record, arms=arms), *rest))
+    shown = reader.words[reader.words.index("An arm is one way of training") :]
+    assert re.search(r"teacher .*?encoder fitted", shown)
+    assert "0 parameters" not in reader.words.replace("3,412 parameters", "")
+    assert "3,412 parameters" in shown
+
+
 def test_a_reference_of_several_comparisons_has_no_single_gain(make_study):
     _, (judgement,), _ = make_study()
     verdict = judgement.verdicts[0]

@@ -311,6 +311,19 @@ def test_options_that_make_no_sense_are_told_with_the_stage(tiny: Definition, pl
         plan_of(tiny(stages={"teacher": {"model": {"name": "svm", "c": [1, -1]}}}))
 
 
+def test_options_to_choose_from_need_two_labelled_subjects(tiny: Definition, plan_of: PlanOf) -> None:
+    several: dict[str, Any] = {"stages": {"teacher": {"model": {"name": "knn", "neighbours": [1, 3]}}}, "compare": None}
+    with pytest.raises(StudyError, match=r"stages.teacher: the model 'knn' has 2 combinations .* one labelled subject"):
+        plan_of(tiny(**several, protocol={"labelled": 1}))
+    plan_of(tiny(**several, protocol={"labelled": 2}))
+
+    # of three subjects, two groups of cross-fitting leave one teacher a single one
+    crossed = {"taught": {"crossfit": 2}}
+    with pytest.raises(StudyError, match=r"(?s)'teacher.*needs, cannot be made: .* one labelled subject only"):
+        plan_of(tiny(stages={**several["stages"], **crossed}, compare=None))
+    plan_of(tiny(stages={"teacher": {"model": "knn"}, **crossed}, compare=None))
+
+
 # ---- refused --------------------------------------------------------------------------------------------------------
 
 

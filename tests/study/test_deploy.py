@@ -12,7 +12,9 @@ import numpy as np
 import pandas as pd
 import pyedflib
 import pytest
+import torch
 
+from limbeck import from_arrays
 from limbeck.errors import LimbeckError
 from limbeck.study import Plan, make_plan, parse_study, predict_files
 from limbeck.study import deploy as room
@@ -329,6 +331,43 @@ def test_what_cannot_be_read_is_listed_and_the_rest_is_predicted(
     assert "eda" in str(caught.value)
 
 
+def test_a_student_that_does_without_a_sensor_predicts_recordings_that_lack_one(
+    tiny: Definition, deploy: Callable[..., Path], tmp_path: Path, eda: np.ndarray
+) -> None:
+    definition = tiny(refit="all", compare=[], windows={"hop": HOP})
+    definition["signals"] = {"eda": [{"resample": 4}], "temp": [{"resample": 4}]}
+    small = {"name": "fusion_teacher", "width": 4, "hidden": 4, "frames": 16, "depth": 1}
+    definition["stages"] = {"alone": {"model": small, "inputs": ["eda", "temp"]}}
+    definition["deploy"] = "alone"
+    run = deploy(definition)
+    both, without = write_e4(tmp_path / "both", eda), write_e4(tmp_path / "without", None)
+    nothing = write_e4(tmp_path / "nothing", None)
+    (nothing / "TEMP.csv").unlink()
+
+    predictions, corpus = predict_files(run, [both, without, nothing])
+
+    student = room.load(run)
+    assert student.does_without
+    assert set(predictions["recording"]) == {"both", "without"}
+    assert any(entry.what.endswith("nothing") for entry in corpus.left_out)
+    scaler = student.scalers["temp"]
+    starts = np.arange(0, 40 - LENGTH + 1, HOP)
+    temperature = 33 + 0.01 * np.arange(160)
+    windows = np.stack([temperature[int(start * RATE) : int((start + LENGTH) * RATE)] for start in starts])
+    with torch.no_grad():
+        logits = student.network(
+            {
+                "eda": torch.full((len(starts), 1, LENGTH * RATE), torch.nan),
+                "temp": torch.from_numpy(scaler(windows[:, None].astype(np.float32))),
+            }
+        ).prediction
+    lacking = predictions[predictions["recording"] == "without"]
+    assert lacking["start"].tolist() == starts.tolist()
+    np.testing.assert_allclose(probabilities(lacking), logits.softmax(dim=-1).numpy(), atol=1e-4)
+    assert (lacking["quality"] > 0).all()
+    assert not np.allclose(probabilities(lacking), probabilities(predictions[predictions["recording"] == "both"]))
+
+
 # ---- files ----------------------------------------------------------------------------------------------------------
 
 
@@ -426,3 +465,22 @@ def test_the_ends_that_the_reader_of_the_training_data_cut_off_are_cut_off_new_r
     predictions, _ = predict_files(deploy(skin(normalise=CALIBRATION)), [write_e4(tmp_path / "P01", eda)])
     starts = np.arange(4 + 8, 40 - 4 - LENGTH + 1, HOP)
     assert predictions["start"].tolist() == starts.tolist()
+
+
+def test_recordings_without_the_sensors_are_refused_with_what_they_have(
+    tiny: Definition, deploy: Callable[..., Path], rng: np.random.Generator
+) -> None:
+    definition = tiny(refit="all", compare=[], deploy="teacher")
+    definition["stages"] = {"teacher": definition["stages"]["teacher"]}
+    student = room.load(deploy(definition))
+    ecg = rng.normal(size=(3, 1, 400))
+    with pytest.raises(LimbeckError) as caught:
+        student.predict(from_arrays({"ecg": ecg}, {"ecg": 20}, ["p1", "p1", "p2"]))
+    assert str(caught.value).splitlines() == [
+        "There is no window to predict; the student reads eda, temp.",
+        "  - p1 0, p1 1, p2 2: has none of the modalities eda, temp; it has ecg.",
+    ]
+    eda = rng.normal(2, 0.1, (3, 1, 400))
+    with pytest.raises(LimbeckError) as caught:
+        student.predict(from_arrays({"ecg": ecg, "eda": eda}, {"ecg": 20, "eda": 20}, ["p1", "p1", "p2"]))
+    assert str(caught.value).splitlines()[1:] == ["  - p1, p2: has no temp; it has ecg, eda"]

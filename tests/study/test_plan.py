@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from limbeck import from_arrays
 from limbeck.errors import StudyError
 from limbeck.recording import LeftOut
 from limbeck.study import Plan, make_plan, parse_study
@@ -230,7 +231,10 @@ def test_channels_and_features_that_do_not_exist_are_all_named_with_their_stages
 
 
 def test_a_modality_that_no_recording_has_is_refused(tiny: Definition, plan_of: PlanOf) -> None:
-    found = refused(plan_of, tiny(signals={"emg": []}, stages={"teacher": {"inputs": ["eda", "temp", "emg"]}}))
+    found = refused(
+        plan_of,
+        tiny(signals={"emg": [{"features": ["statistics"]}]}, stages={"teacher": {"inputs": ["eda", "temp", "emg"]}}),
+    )
     assert "no recording has emg" in found[0]
 
 
@@ -243,11 +247,11 @@ def test_events_that_no_recording_has_are_refused(tiny: Definition, plan_of: Pla
 def test_a_model_is_refused_what_it_cannot_read(tiny: Definition, plan_of: PlanOf) -> None:
     stages = {"teacher": {"model": "fusion_cnn"}}
     found = refused(plan_of, tiny(stages=stages))
-    assert any(m.startswith("stages.teacher: The model 'fusion_cnn' reads signals") for m in found)
+    assert any(m.startswith("stages.teacher.model: 'fusion_cnn' reads signals") for m in found)
     definition = tiny(compare=[])
     definition["signals"]["eda"] = []
     found = refused(plan_of, definition)
-    assert {m.partition(":")[0] for m in found} == {"stages.teacher", "stages.alone", "stages.taught"}
+    assert {m.partition(":")[0] for m in found} == {f"stages.{name}.model" for name in ("teacher", "alone", "taught")}
 
 
 def test_features_for_a_hint_must_exist_on_both_sides(tiny: Definition, plan_of: PlanOf) -> None:
@@ -299,7 +303,7 @@ def test_mistakes_of_several_variants_are_named_with_the_variants_where_they_are
 def test_a_corpus_that_is_not_there_is_refused(tiny: Definition, plan_of: PlanOf, tmp_path: Path) -> None:
     definition = tiny(data={"corpus": "stress-predict", "root": str(tmp_path / "nowhere"), "options": {}})
     definition["data"]["options"] = {}
-    definition["signals"] = {"eda": [], "temp": []}
+    definition["signals"] = {"eda": [{"features": ["statistics"]}], "temp": [{"features": ["statistics"]}]}
     assert "nowhere" in refused(plan_of, definition)[0]
 
 
@@ -456,7 +460,7 @@ def test_a_minimum_that_everything_reaches_changes_nothing(tiny: Definition, tmp
 
 @pytest.mark.usefixtures("poor_skin")
 def test_a_minimum_that_nothing_reaches_is_refused(tiny: Definition, tmp_path: Path) -> None:
-    with pytest.raises(StudyError, match=r"No window was left.*of a quality below 0\.95 in"):
+    with pytest.raises(StudyError, match=r"(?s)No window was left.*of a quality below 0\.95 in"):
         make_plan(parse_study(tiny(protocol={"minimum_quality": {"eda": 0.95}})), tmp_path)
 
 
@@ -532,3 +536,44 @@ def test_a_bipolar_channel_is_made_of_its_two_electrodes_alone(
     definition = two_electrodes({"reference": {"kind": "bipolar", "pairs": [["Fp1", "Fp2"], ["O1", "O2"]]}})
     definition["stages"]["alone"]["inputs"] = {"eeg": ["Fp1-Fp2"]}
     assert not plan_of(definition).variants[0].warnings
+
+
+def test_too_few_subjects_are_told_with_whom_there_is_and_why_the_others_are_not(
+    tiny: Definition, tmp_path: Path
+) -> None:
+    eda = np.random.default_rng(0).normal(2, 0.1, (6, 1, 64))
+    eda[2:] = np.nan
+    corpus = from_arrays({"eda": eda}, {"eda": 4}, list("aabbcc"), ["calm", "aroused"] * 3)
+    stages = {name: {"model": "linear", "inputs": ["eda"]} for name in ("alone",)}
+    definition = {**tiny(data={"corpus": "arrays"}, protocol={"split": 2}, compare=[]), "stages": stages}
+    definition["data"].pop("options")
+    definition["signals"] = {"eda": definition["signals"]["eda"]}
+    with pytest.raises(StudyError) as caught:
+        make_plan(parse_study(definition), tmp_path, corpus=corpus)
+    said = str(caught.value)
+    assert "the windows come from 1 subjects" in said
+    assert "Usable windows have: a." in said
+    assert "b 2, b 3, c 4, c 5: " in said
+    assert "missing" in said
+
+
+def test_what_is_left_out_is_told_by_reason_with_everything_that_it_is_about() -> None:
+    lines = room.by_reason(
+        [
+            LeftOut("s04", "150 of 150 windows have missing samples (eda 150)"),
+            LeftOut("/data/a.dat", "/data/a.dat, row 3: found 'x'; expected a number."),
+            *(LeftOut(f"s{i:02}", f"{i} of 150 windows have missing samples (eda {i})") for i in range(6, 10)),
+            LeftOut("s01", "has no label"),
+            LeftOut("s03", "has no label"),
+            LeftOut("s03", "has no label"),
+        ]
+    )
+    assert lines == [
+        "s04, s06 to s09; the first: 150 of 150 windows have missing samples (eda 150)",
+        "/data/a.dat: row 3: found 'x'; expected a number.",
+        "s01, s03: has no label",
+    ]
+    trials = [LeftOut(f"s{i:02} {j}", "no value") for i in range(1, 33, 2) for j in range(1, 41, 2)]
+    (line,) = room.by_reason(trials)
+    assert line.startswith("s01, s03, s05")
+    assert line.endswith("s29, s31 (320 in all): no value")

@@ -522,3 +522,14 @@ def test_a_live_study_refuses_steps_of_its_student_that_look_ahead(tiny: Definit
     assert parse_study(tiny(live=True, signals=causal)).variants[""].live
     (mistake,) = mistakes(tiny(live=True, signals=causal, normalise="transductive"))
     assert mistake.startswith("live: a student that runs live cannot be scaled by recordings that have not ended")
+
+
+def test_a_model_that_cannot_read_its_inputs_is_told_before_anything_is_read(
+    tiny: Definition, mistakes: Mistakes
+) -> None:
+    found = mistakes(tiny(signals={"temp": []}))
+    assert [mistake.partition(":")[0] for mistake in found] == ["stages.teacher.model"]
+    assert "'linear' reads features, but temp is left as signals" in found[0]
+    assert "add a features step to signals.temp" in found[0]
+    found = mistakes(tiny(stages={"teacher": {"model": "fusion_cnn"}}))
+    assert "stages.teacher.model: 'fusion_cnn' reads signals, but of eda and temp features are made" in found[0]

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from limbeck.study import parse_study, run_study
-from limbeck.targets import Target
+from limbeck.study.schema import as_yaml
+from limbeck.targets import Preset, Target
 
 Definition = Callable[..., dict[str, Any]]
 Mistakes = Callable[..., list[str]]
@@ -127,3 +128,32 @@ def test_every_target_is_judged_and_reported(tiny: Definition, tmp_path: Path) -
     page = run.report.read_text(encoding="utf-8")
     assert "target=state" in page
     assert "target=task" in page
+
+
+# ---- in other forms, and in the wrong place --------------------------------------------------------------------------
+
+
+def test_a_target_may_be_an_object(tiny: Definition) -> None:
+    as_written = parse_study(with_target(tiny(), STATE))
+    study = parse_study(with_target(tiny(), Target.parse(STATE)))
+    assert Target.parse(study.variants[""].target) == Target.parse(as_written.variants[""].target)
+    assert as_yaml(study.definition)
+    several = parse_study(with_target(tiny(), [Target.parse(STATE), Preset("simulated", TASK, "")]))
+    assert list(several.variants) == ["target=state", "target=task"]
+
+
+def test_the_target_of_another_data_set_is_refused_before_anything_is_read(
+    tiny: Definition, mistakes: Mistakes
+) -> None:
+    def on(corpus: str, target: Any) -> dict[str, Any]:
+        return {**with_target(tiny(), target), "data": {"corpus": corpus, "root": "nowhere"}}
+
+    said = only(mistakes(on("deap", "wesad_stress")), "target: 'wesad_stress' is of the data set wesad")
+    assert "the study reads deap; those of deap are deap_valence, deap_arousal" in said
+    assert only(mistakes(on("wesad", {"preset": "deap_valence"})), "target: 'deap_valence' is of the data set deap")
+    for corpus, target in (
+        ("deap", "deap_valence"),
+        ("csv", "deap_valence"),  # own files may have any names
+        ("dreamer", {"preset": "deap_valence", "within": ["film"], "threshold": 3}),
+    ):
+        assert parse_study(on(corpus, target))

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from limbeck.distillation import Batch, Criterion
 from limbeck.errors import DataError
-from limbeck.models import Dropout, Outputs
+from limbeck.models import Dropout, InputShape, Outputs, build
 from limbeck.protocols import Fold
 from limbeck.training import Ensemble, Member
 from limbeck.training.draws import initialisation_seed
@@ -277,6 +277,21 @@ def test_a_state_can_be_taken_out_and_put_in(fold: Callable[..., Fold]) -> None:
 
     torch.testing.assert_close(other.state_of(1), state, rtol=0, atol=0)
     torch.testing.assert_close(other.state_of(0), untouched, rtol=0, atol=0)
+
+
+@every_backend
+def test_a_state_is_what_the_network_itself_would_store(fold: Callable[..., Fold], backend: str) -> None:
+    view = {"eda": InputShape(1, 16, 4.0)}
+    make = lambda: build("student_nano", view, 2, n_steps=4)  # noqa: E731  (with buffers that are derived, not stored)
+    ensemble = Ensemble(make, make_members(fold), backend=backend)
+    network = make()
+    derived = dict(network.named_buffers()).keys() - network.state_dict().keys()
+    assert any(not name.endswith("mask") for name in derived)
+
+    state = ensemble.state_of(1)
+
+    assert state.keys() == network.state_dict().keys()
+    network.load_state_dict(state)
 
 
 def test_a_state_that_was_taken_out_does_not_change_with_the_ensemble(fold: Callable[..., Fold]) -> None:

@@ -27,6 +27,7 @@ from limbeck import __version__
 from limbeck.cli.catalogue import features, targets
 from limbeck.cli.datasets import datasets_app
 from limbeck.cli.models import models
+from limbeck.cli.printing import ArgumentError
 from limbeck.cli.running import predict, report, run
 from limbeck.cli.runs import runs_app
 from limbeck.errors import LimbeckError, StudyError
@@ -42,7 +43,7 @@ class _Commands(typer.core.TyperGroup):
             return super().invoke(ctx)
         except LimbeckError as error:
             typer.echo(f"limbeck: {error}", err=True)
-            raise typer.Exit(2 if isinstance(error, StudyError) else 1) from error
+            raise typer.Exit(2 if isinstance(error, StudyError | ArgumentError) else 1) from error
         except KeyboardInterrupt:
             goes_on = ctx.invoked_subcommand == "run"
             typer.echo(

@@ -9,25 +9,29 @@ from typing import Annotated
 
 import typer
 
-from limbeck.cli.printing import print_facts, print_table
+from limbeck.cli.printing import arguments_in_use, print_facts, print_table
 from limbeck.cli.processes import one_thread
 
 
 def targets(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="Describe this one, or those of this data set.")
+        str | None, typer.Argument(metavar="NAME", help="Describe this one, or those of this data set.")
     ] = None,
 ) -> None:
     """List or describe the targets that have a name."""
-    from limbeck.errors import LimbeckError, did_you_mean
+    from limbeck import datasets
+    from limbeck.errors import did_you_mean
     from limbeck.study.schema import as_yaml
     from limbeck.targets import known_targets
 
     rows = known_targets()
     chosen = [row for row in rows if name in (None, row["corpus"], row["name"])]
     if not chosen:
+        if name in datasets.DATASETS:
+            typer.echo(f"No target is known for the data set '{name}'; a study says what it predicts itself.", err=True)
+            return
         names = {row[key] for row in rows for key in ("name", "corpus")}
-        raise LimbeckError(f"There is no target or data set '{name}' here.{did_you_mean(str(name), names)}")
+        raise typer.BadParameter(f"there is no target or data set '{name}'.{did_you_mean(str(name), names)}")
     if len(chosen) == 1 and name == chosen[0]["name"]:
         (row,) = chosen
         print_facts(
@@ -48,7 +52,7 @@ def targets(
 
 
 def features(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Describe this step, feature or set.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Describe this step, feature or set.")] = None,
     plot: Annotated[
         Path | None,
         typer.Option(
@@ -125,7 +129,8 @@ def _plot_window(
     if length is not None and not length > 0:
         raise typer.BadParameter(f"--length must be above 0 seconds; found {length:g}")
     path = out or Path(f"{study.stem}-window.png")
-    refuse_to_replace(path)
+    with arguments_in_use():
+        refuse_to_replace(path)
     figure = draw_preview(
         study, overrides, subject=subject, trial=trial, modalities=modalities, start=start, length=length
     )

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from limbeck.cli.inspection import print_checks, print_inspection
-from limbeck.cli.printing import check_name, counted, print_entry, print_facts, print_left_out, print_table, size, width
+from limbeck.cli.printing import (
+    arguments_in_use,
+    check_name,
+    counted,
+    print_entry,
+    print_facts,
+    print_left_out,
+    size,
+    width,
+)
 from limbeck.cli.processes import available_jobs, one_thread
 from limbeck.cli.progress import watching
 from limbeck.errors import DataError, did_you_mean
@@ -22,11 +31,11 @@ if TYPE_CHECKING:
 
 datasets_app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, add_completion=False)
 
-NARROW = 120
-"""Columns of a terminal below which the list of data sets has no room for a table."""
+WIDEST = 100
+"""Columns that lines of text have at most, on wide terminals and in a pipe."""
 
 WhatArgument = Annotated[
-    str | None, typer.Argument(metavar="[NAME]", help="A data set, or the folder or file of one, to be guessed.")
+    str | None, typer.Argument(metavar="NAME", help="A data set, or the folder or file of one, to be guessed.")
 ]
 RootOption = Annotated[
     Path | None, typer.Option("--root", metavar="DIR", help="Its folder. [default: where it is fetched to]")
@@ -53,24 +62,13 @@ def list_datasets() -> None:
     """List the data sets that Limbeck reads."""
     from limbeck import datasets
 
-    infos = {name: datasets.info(name) for name in datasets.available()}
-    if width() < NARROW:
-        for name, info in infos.items():
-            _print_block(name, info)
-        return
-    columns = ("data set", "subjects", "modalities", "licence", "how to get it", "what was verified", "what it is")
-    print_table(
-        columns,
-        [
-            (name, _subjects(info), " ".join(info.modalities), _terms(info), _way(info), info.checked, info.title)
-            for name, info in infos.items()
-        ],
-        most={"modalities": 15, "licence": 24},
-    )
+    for name in datasets.available():
+        _print_block(name, datasets.info(name))
+    typer.echo("\n`limbeck datasets describe NAME` says more of one.")
 
 
 def _print_block(name: str, info: DatasetInfo) -> None:
-    """Print a data set in a few lines, for narrow terminals."""
+    """Print a data set in a few lines."""
     before, colon, behind = info.title.partition(": ")
     title = behind if colon and before.lower() == name else info.title
     counts = f"{info.subjects} subjects" if info.subjects else "any number of subjects"
@@ -79,7 +77,7 @@ def _print_block(name: str, info: DatasetInfo) -> None:
     for indent, line in (("", f"{name}: {title}"), *(("  ", line) for line in lines)):
         filled = textwrap.fill(
             line,
-            width(),
+            min(width(), WIDEST),
             initial_indent=indent,
             subsequent_indent="    ",
             break_long_words=False,
@@ -135,7 +133,7 @@ def describe(name: Annotated[str, typer.Argument(metavar="NAME")]) -> None:
         if published
         else "",
     }
-    room = min(width(), 100) - 2 - max(map(len, facts)) - 2
+    room = min(width(), WIDEST) - 2 - max(map(len, facts)) - 2
     print_facts({key: _filled(value, room) for key, value in facts.items() if value})
     print_entry(name, datasets.DATASETS, "data.options")
     if info.access == "simulated":
@@ -180,10 +178,13 @@ def fetch(
 
     Files are checked against checksums, and what is there already is not downloaded again.
     """
+    from limbeck import datasets
     from limbeck.datasets import fetch as fetching
 
     if name not in fetching.fetchable():
-        raise typer.BadParameter(f"the data set '{name}' cannot be fetched.{did_you_mean(name, fetching.fetchable())}")
+        check_name(name, datasets.DATASETS)
+        which = " and ".join(fetching.fetchable())
+        raise typer.BadParameter(f"only {which} can be fetched. For {name}: {datasets.how_to_get(name)}")
     try:
         with watching(quiet=False) as watch:
             watch.phase(f"fetching {name}")
@@ -234,28 +235,33 @@ def inspect(
 
     if plot is None and (subject is not None or trial is not None or modalities):
         raise typer.BadParameter("--subject, --trial and --modality say what is drawn: they go with --plot FILE")
-    if plot is not None:
-        from limbeck.report.signals import refuse_to_replace
+    with arguments_in_use():
+        if plot is not None:
+            from limbeck.report.signals import refuse_to_replace
 
-        refuse_to_replace(plot)
-    if csv is not None:
-        _refuse_to_replace(csv)
+            refuse_to_replace(plot)
+        if csv is not None:
+            _refuse_to_replace(csv)
     name, place = _find(what, root)
-    corpus = datasets.load(name, place, **_options(options, name))
-    drawn = find_source(corpus, subject, trial) if plot is not None else None
+    with arguments_in_use():
+        corpus = datasets.load(name, place, **_options(options, name))
+        drawn = find_source(corpus, subject, trial) if plot is not None else None
     with watching(quiet=False) as watch:
         watch.phase(f"reading {name}")
         inspection = look_over(corpus, jobs=jobs or available_jobs(), progress=watch.step)
     print_inspection(inspection, datasets.info(name))
     if csv is not None:
+        made = _new_folder(csv)
         _write_table(inspection, csv)
-        typer.echo(f"{counted(len(corpus), 'recording')} written to {csv}", err=True)
+        typer.echo(f"{counted(len(corpus), 'recording')} written to {csv}{made}", err=True)
     if drawn is not None and plot is not None:
         from limbeck.report.recordings import draw_recording
         from limbeck.report.signals import write_figure
 
+        made = _new_folder(plot)
         write_figure(draw_recording(drawn.read(), title=name, modalities=modalities or ()), plot)
-        typer.echo(f"{'/'.join(filter(None, (drawn.subject, drawn.session, drawn.trial)))} drawn to {plot}", err=True)
+        whose = "/".join(filter(None, (drawn.subject, drawn.session, drawn.trial)))
+        typer.echo(f"{whose} drawn to {plot}{made}", err=True)
     if not inspection.recordings:
         raise typer.Exit(1)
 
@@ -279,9 +285,9 @@ def validate(
     name, place = _find(what, root)
     with watching(quiet=False) as watch:
         watch.phase(f"checking {name}")
-        checks = validating.validate(
-            name, place, _options(options, name), jobs=jobs or available_jobs(), progress=watch.step
-        )
+        given = _options(options, name)
+        with arguments_in_use():
+            checks = validating.validate(name, place, given, jobs=jobs or available_jobs(), progress=watch.step)
     if as_json:
         typer.echo(json.dumps([vars(check) for check in checks], indent=2, ensure_ascii=False))
     else:
@@ -312,8 +318,9 @@ def convert(
     if to.lower() not in formats:
         raise typer.BadParameter(f"there is no format '{to}'.{did_you_mean(to.lower(), formats)}")
     name, place = _find(what, root)
-    _refuse_inside(out, datasets.data_home() / name if place is None else place)
-    corpus = datasets.load(name, place, **_options(options, name))
+    with arguments_in_use():
+        _refuse_inside(out, datasets.data_home() / name if place is None else place)
+        corpus = datasets.load(name, place, **_options(options, name))
     with watching(quiet=False) as watch:
         watch.phase(f"converting {name}")
         done = converting.convert(
@@ -332,6 +339,12 @@ def _find(what: str | None, root: Path | None) -> tuple[str, Path | None]:
     if root is not None:
         _can_be_looked_into(root)
     if what is not None and what in datasets.DATASETS:
+        if root is None and Path(what).exists():
+            mean = f"if that is meant, write ./{what} or --root {what}"
+            typer.echo(
+                f"'{what}' is taken for the data set of that name, and not for ./{what}, which is there, too; {mean}",
+                err=True,
+            )
         return what, root
     if what is not None and not _can_be_looked_into(Path(what)):
         raise typer.BadParameter(
@@ -355,6 +368,11 @@ def _can_be_looked_into(place: Path) -> bool:
         return place.exists()
     except OSError as error:
         raise DataError(f"{place} cannot be looked into: {error.strerror}.") from error
+
+
+def _new_folder(file: Path) -> str:
+    """Return what is to be said where a file's folder has to be made: it may be a slip of the pen."""
+    return "" if file.parent.is_dir() else f"; the folder {file.parent} was made for it"
 
 
 def _refuse_inside(out: Path, place: Path) -> None:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import textwrap
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import typer
 
-from limbeck.cli.printing import counted, in_one_line, print_table, width
+from limbeck.cli.printing import WIDE, counted, in_one_line, print_table, width
 
 if TYPE_CHECKING:
     from limbeck.datasets import Check, DatasetInfo
-    from limbeck.datasets.inspecting import Inspection, SubjectGroup
+    from limbeck.datasets.inspecting import Inspection, Reason, SubjectGroup
 
 __all__ = ["print_checks", "print_inspection"]
 
@@ -25,7 +26,11 @@ REASONS = 10
 FOLDED = 40
 """Checks from which on those that passed alike are told together."""
 
-STATES: Mapping[bool | None, str] = {True: "passed", False: "FAILED", None: "not possible"}
+NAMES = 40
+"""Subjects or files that a reason names; the number of the others is said."""
+
+STATES = ("passed", "FAILED", "incomplete", "not possible")
+"""What a check may be; incomplete: it holds of the files that are there, while others that were published are not."""
 
 
 def print_inspection(inspection: Inspection, info: DatasetInfo) -> None:
@@ -39,10 +44,12 @@ def print_inspection(inspection: Inspection, info: DatasetInfo) -> None:
         typer.echo(f", {_long(inspection.total_seconds)}; {_between(low, middle, high)} s each", nl=False)
     typer.echo(f"; {len(inspection.unread)} cannot be read" if inspection.unread else "")
     _print_signals(inspection)
+    _print_missing(inspection)
     _print_subjects(inspection)
     _print_labels(inspection)
     _print_clocks(inspection)
-    _print_left_out(inspection)
+    _print_reasons("Left out", inspection.unused())
+    _print_reasons("Notes on what is used", inspection.notes())
 
 
 def _section(
@@ -58,30 +65,52 @@ def _section(
 
 def _print_signals(inspection: Inspection) -> None:
     groups = inspection.signal_groups()
-    first: dict[str, int] = {}
+    told: set[str] = set()
     rows = []
-    for position, group in enumerate(groups):
-        usual = first.setdefault(group.modality, position) == position
+    for group in groups:
         rows.append(
             (
-                group.modality if usual else "",
+                "" if group.modality in told else group.modality,
                 f"{group.rate:.6g} Hz",
                 _channels(group.channels),
                 group.unit,
                 f"{group.recordings:,}",
-                str(len(group.subjects)) + ("" if usual else f": {_names(group.subjects)}"),
+                f"{len(group.subjects)}: {_spans(group.subjects, 30)}",
                 _long(group.seconds),
                 _share(group.missing),
             )
         )
+        told.add(group.modality)
     columns = ("signals", "rate", "channels", "unit", "recordings", "of subjects", "in all", "missing")
     _section("Signals", columns, rows, {"channels": 40, "of subjects": 30})
+
+
+def _print_missing(inspection: Inspection) -> None:
+    """Say whose signals or samples are missing."""
+    rows = [
+        (
+            group.modality,
+            _spans(group.subjects, 100),
+            _shares(group.share) if group.recorded else "no such signal",
+            f"{group.recordings:,} of {group.of:,}",
+        )
+        for group in inspection.missing_groups()
+    ]
+    columns = ("signal", "who", "samples missing", "in recordings of theirs")
+    _section("Whose signals are missing, or not whole", columns, rows, {"who": 44})
+
+
+def _shares(share: tuple[float, float, float]) -> str:
+    low, high = share[0], share[2]
+    if high == 0:
+        return "none where there is a signal"
+    return _share(high) if _share(low) == _share(high) else f"{_share(low) or '0%'} to {_share(high)}"
 
 
 def _print_subjects(inspection: Inspection) -> None:
     rows = [
         (
-            _names(group.subjects),
+            _spans(group.subjects, 100),
             str(len(group.subjects)),
             f"{group.recordings}" + (f", and {group.unread} not read" if group.unread else ""),
             _between(*group.seconds) if group.recordings else "",
@@ -150,16 +179,18 @@ def _print_clocks(inspection: Inspection) -> None:
     _section("Clocks of their own", columns, rows)
 
 
-def _print_left_out(inspection: Inspection) -> None:
-    from limbeck.datasets.inspecting import reasons
-
-    found = reasons(inspection.left_out)
+def _print_reasons(title: str, found: Sequence[Reason]) -> None:
+    """Print one example of each reason, and the names of all whom it concerns."""
     if not found:
         return
-    typer.echo(f"\nLeft out: {counted(len(inspection.left_out), 'item')}")
-    for example, count in found[:REASONS]:
-        text = textwrap.shorten(in_one_line(example), 400, placeholder=" …")
-        text = f"{text} (and {count - 1} more like this)" if count > 1 else text
+    typer.echo(f"\n{title}: {counted(sum(reason.count for reason in found), 'item')}")
+    for reason in found[:REASONS]:
+        text = textwrap.shorten(in_one_line(reason.example), 400, placeholder=" …")
+        if reason.count > 1:
+            whose = _spans(reason.whose)
+            if whose.count(", ") >= NAMES:
+                whose = f"{_spans(reason.whose[:NAMES])} and {len(reason.whose) - NAMES} more"
+            text += f" (and {reason.count - 1} more like this; in all: {whose})"
         typer.echo(_wrapped(text, "  "))
     if len(found) > REASONS:
         typer.echo(f"  and {len(found) - REASONS} other reasons")
@@ -170,13 +201,18 @@ def print_checks(checks: Iterable[Check]) -> None:
     made = list(checks)
     for check, more in _folded(made) if len(made) > FOLDED else [(check, 0) for check in made]:
         like = f" (and {more} more like this)" if more else ""
-        typer.echo(_wrapped(f"{STATES[check.passed]:<12}  {check.what}{like}", "", "              "))
-        if check.found and not more:
-            typer.echo(_wrapped(" ".join(check.found.split()), "                "))
-    counts = {state: sum(check.passed is state for check in made) for state in STATES}
-    told = [f"{counts[True]} passed", f"{counts[False]} failed"]
-    told += [f"{counts[None]} not possible"] if counts[None] else []
+        typer.echo(_wrapped(f"{_state(check):<12}  {check.what}{like}", "", "              "))
+        for line in check.found.splitlines() if not more else ():
+            typer.echo(_wrapped(" ".join(line.split()), "                "))
+    counts = Counter(map(_state, made))
+    told = [f"{counts[state]} {state.lower()}" for state in STATES if counts[state] or state in STATES[:2]]
     typer.echo(f"\n{', '.join(told)}")
+
+
+def _state(check: Check) -> str:
+    if check.incomplete:
+        return STATES[2]
+    return STATES[3] if check.passed is None else STATES[0] if check.passed else STATES[1]
 
 
 def _folded(checks: Sequence[Check]) -> list[tuple[Check, int]]:
@@ -185,9 +221,20 @@ def _folded(checks: Sequence[Check]) -> list[tuple[Check, int]]:
 
     alike: dict[object, list[Check]] = {}
     for place, check in enumerate(checks):
-        key = place if check.passed is False else (check.passed, pattern(check.what))
+        key = place if check.passed is False or check.incomplete else (check.passed, pattern(check.what))
         alike.setdefault(key, []).append(check)
     return [(own[0], len(own) - 1) for own in alike.values()]
+
+
+def _spans(names: Sequence[str], room: int | None = None) -> str:
+    """Return names in few words; on a terminal, in about so many characters at most."""
+    from limbeck.datasets.inspecting import spans
+
+    whole = spans(names)
+    if room is None or width() == WIDE or len(whole) <= room:
+        return whole
+    kept = next((count for count in range(len(names) - 1, 1, -1) if len(spans(names[:count])) <= room), 1)
+    return f"{spans(names[:kept])} and {len(names) - kept} more"
 
 
 def _wrapped(text: str, indent: str, more: str | None = None) -> str:
@@ -202,10 +249,6 @@ def _wrapped(text: str, indent: str, more: str | None = None) -> str:
         drop_whitespace=True,
         replace_whitespace=False,
     )
-
-
-def _names(names: Sequence[str]) -> str:
-    return ", ".join(names) if len(names) <= 3 else f"{names[0]}, {names[1]} … {names[-1]}"
 
 
 def _channels(names: Sequence[str]) -> str:

@@ -13,14 +13,14 @@ from limbeck.cli.processes import one_thread
 from limbeck.notation import read_yaml
 
 if TYPE_CHECKING:
-    from limbeck.models import InputShape, Network
+    from limbeck.models import InputShape
 
 _SIGNAL = re.compile(r"(\w+)=(\d+)x(\d+)@(\d+(?:\.\d+)?)")
 _FEATURES = re.compile(r"(\w+)=(\d+)")
 
 
 def models(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Describe this one, layer by layer.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Describe this one, layer by layer.")] = None,
     inputs: Annotated[
         list[str] | None,
         typer.Option(
@@ -123,7 +123,7 @@ def _print_layers(
     if class_of(name).family == "network":
         facts["parameters"] = f"{count_parameters(model):,} ({count_parameters(model) * 4 / 1e3:,.1f} kB as float32)"
         facts["multiply-adds"] = f"{count_multiply_adds(model, shapes):,} for one window"
-        facts |= {key: text for key, text in _limits(class_of(name)).items() if text}
+        facts |= {key: text for key, text in _limits(model).items() if text}
     typer.echo()
     print_facts(facts)
     if class_of(name).family != "network":
@@ -143,7 +143,7 @@ def _print_layers(
     print_table(("layer", "kind", "output", "parameters", "multiply-adds"), rows)
 
 
-def _limits(model: type[Network]) -> dict[str, str]:
+def _limits(model: Any) -> dict[str, str]:
     """Return what keeps a network from being stacked or exported, and which of its parameters never learn."""
     return {
         "not stacked": model.looped,

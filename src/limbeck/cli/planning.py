@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from limbeck.cli.printing import counted, duration, in_one_line, print_facts, print_table, size
+from limbeck.cli.printing import counted, duration, print_facts, print_table, size
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from limbeck.study import Plan
     from limbeck.study.plan import PlannedStage, VariantPlan
     from limbeck.study.schema import Variant
 
-LEFT_OUT_SHOWN = 5
-"""Things left out that a plan names; the report names all."""
+REASONS_SHOWN = 20
+"""Reasons for which something was left out that a plan names; nothing else would name them before the run."""
 
 
 def print_plan(plan: Plan, jobs: int, *, keys: bool) -> None:
@@ -56,6 +57,7 @@ def _variant_facts(plan: VariantPlan) -> dict[str, str]:
         "data": f"{variant.data.corpus}: {counted(plan.n_subjects, 'subject')}, "
         f"{counted(int(used.sum()), 'window')} of {variant.windows.length:g} s, hop {variant.windows.hop:g} s",
         "target": f"{target.attrs['name']}: {', '.join(counts) or 'a trace'}",
+        **_spread(plan),
         "shapes": ", ".join(_shape(plan, modality) for modality in variant.signals),
         "protocol": f"{split}; {' x '.join(times)} = {networks} per stage; "
         f"labelled subjects: {protocol.labelled}; validation: {plan.validation}",
@@ -64,13 +66,42 @@ def _variant_facts(plan: VariantPlan) -> dict[str, str]:
     if variant.refit is not None:
         facts["refit"] = f"{variant.deployed}, on {variant.refit}"
     if plan.left_out:
-        shown = [textwrap.shorten(in_one_line(entry), 160) for entry in plan.left_out[:LEFT_OUT_SHOWN]]
-        if len(plan.left_out) > LEFT_OUT_SHOWN:
-            shown.append(f"and {len(plan.left_out) - LEFT_OUT_SHOWN} more, which the report lists")
-        facts["left out"] = "\n".join(shown)
+        from limbeck.study.plan import by_reason
+
+        lines = by_reason(plan.left_out)
+        more = [f"and for {len(lines) - REASONS_SHOWN} other reasons"] if len(lines) > REASONS_SHOWN else []
+        facts["left out"] = "\n".join(lines[:REASONS_SHOWN] + more)
     if plan.warnings:
         facts["warning"] = "\n".join(plan.warnings)
     return facts
+
+
+def _spread(plan: VariantPlan) -> dict[str, str]:
+    """Return how many windows of each class the subjects have, and who has none of one."""
+    from limbeck.datasets.inspecting import spans
+
+    table = plan.table[~plan.table["calibration"]]
+    classes = plan.dataset["target"].attrs.get("classes", [])
+    subjects = list(dict.fromkeys(table["subject"]))
+    if not subjects:
+        return {}
+    if not classes:
+        counts = table["subject"].value_counts()
+        return {"per subject": f"{_range(counts)} windows"}
+    told, lacking = [], []
+    for code, name in enumerate(classes):
+        counts = table.loc[table["target"] == code, "subject"].value_counts().reindex(subjects, fill_value=0)
+        told.append(f"{name} {_range(counts)}")
+        without = [subject for subject in subjects if not counts[subject]]
+        if without:
+            lacking.append(f"no {name}: {spans(without)}")
+    return {"per subject": "\n".join([", ".join(told), *lacking])}
+
+
+def _range(counts: pd.Series) -> str:
+    """Return ``12 to 30``, or the one number."""
+    low, high = int(counts.min()), int(counts.max())
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
 
 
 def _normalisation(variant: Variant) -> str:
@@ -107,8 +138,10 @@ def _facts_of(planned: PlannedStage) -> dict[str, str]:
     node = planned.node
     inputs = [m if chosen is None else f"{m} {','.join(chosen)}" for m, chosen in node.stage.inputs.items()]
     losses = [_loss(loss, options) for loss, options in node.stage.losses.items()]
+    # A classical model holds none that PyTorch knows of.
+    size_of_it = counted(planned.parameters, "parameter") if planned.parameters else "fitted"
     facts = {
-        "model": f"{node.stage.model.name} ({counted(planned.parameters, 'parameter')})",
+        "model": f"{node.stage.model.name} ({size_of_it})",
         "inputs": f"reads {' + '.join(inputs)}",
         "loss": f"loss {' + '.join(losses)}",
     }

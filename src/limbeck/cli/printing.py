@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
 import typer
 
-from limbeck.errors import did_you_mean
+from limbeck.errors import DataError, LimbeckError, did_you_mean
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,6 +21,22 @@ WIDE = 1000
 
 NUMBERS = frozenset({"columns", "multiply-adds", "parameters", "size", "subjects"})
 """Columns of tables that are read from the right."""
+
+
+class ArgumentError(LimbeckError):
+    """An argument of the command line cannot be used; as for a mistake in a study, the exit code is 2."""
+
+
+@contextmanager
+def arguments_in_use() -> Iterator[None]:
+    """Take refusals of what an argument says (a value of an option, a name, a place) for mistakes in the arguments.
+
+    Files that are not what they should be are no such mistake: a :class:`~limbeck.errors.ReadError` passes.
+    """
+    try:
+        yield
+    except DataError as error:
+        raise ArgumentError(str(error)) from error
 
 
 def console() -> Console:

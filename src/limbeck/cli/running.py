@@ -13,13 +13,14 @@ from limbeck.cli.planning import print_plan
 from limbeck.cli.printing import console, counted, print_left_out
 from limbeck.cli.processes import MOST_JOBS, available_jobs, one_thread
 from limbeck.cli.progress import watching
+from limbeck.errors import did_you_mean
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from limbeck.study import Run
 
-RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", exists=True, file_okay=False)]
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.", file_okay=False)]
 OutOption = Annotated[Path, typer.Option("--out", metavar="DIR", file_okay=False, help="The folder of runs.")]
 
 
@@ -89,9 +90,22 @@ def report(folder: RunArgument) -> None:
     Every score is computed from the stored predictions; nothing is trained.
     """
     one_thread()
+    _refuse_no_run(folder)
     from limbeck.study import judge_run
 
     _print_summary(judge_run(folder))
+
+
+def _refuse_no_run(folder: Path) -> None:
+    """Refuse a folder that is not there, with the run that was probably meant: names of runs end in eight letters."""
+    from limbeck.study.store import list_runs
+
+    if folder.exists():
+        return
+    known = [str(run.path) for run in list_runs(folder.parent)]
+    named = [path for path in known if Path(path).name.startswith(f"{folder.name}-")]
+    hint = f" Did you mean {' or '.join(named)}?" if named else did_you_mean(str(folder), known)
+    raise typer.BadParameter(f"there is no folder '{folder}'.{hint}")
 
 
 def _print_summary(run: Run) -> None:
@@ -120,6 +134,7 @@ def predict(
     The run's study says `refit: all`. Prints a row per window; what was left out is named on stderr.
     """
     one_thread()
+    _refuse_no_run(folder)
     from limbeck.study import predict_files
 
     predictions, corpus = predict_files(folder, files)

@@ -35,6 +35,7 @@ __all__ = [
     "data_home",
     "dataset",
     "guess",
+    "how_to_get",
     "info",
     "load",
     "locate",
@@ -114,6 +115,10 @@ class DatasetInfo:
         How to get it: whom to ask, which archives to take; empty where the user brings the recordings.
     uncertain : tuple of str
         What is not known for certain of its files, each with the option that decides it.
+    names : tuple of str
+        The subjects as published, as the reader names them; empty where that is not known.
+    each : int
+        Recordings of every subject as published; 0 where they differ, or that is not known.
     """
 
     title: str
@@ -126,6 +131,8 @@ class DatasetInfo:
     checked: str
     obtain: str = ""
     uncertain: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    each: int = 0
 
 
 @dataclass(frozen=True)
@@ -139,12 +146,20 @@ class Check:
     passed : bool or None
         Whether it holds; None where it could not be looked at, for want of a file.
     found : str
-        What was found: where it fails, the file and the row; where it could not be looked at, what is missing.
+        What was found: where it fails, the file and the row; where it could not be looked at, what is missing. Lines
+        are told one below the other.
+    incomplete : bool
+        Whether it holds of what is there, and something that was published is not: no failure, and not all is well.
     """
 
     what: str
     passed: bool | None
     found: str = ""
+    incomplete: bool = False
+
+    def __post_init__(self) -> None:
+        if self.incomplete and self.passed is not None:
+            raise ValueError("what is incomplete has neither passed nor failed")
 
 
 Checks = Callable[[Path, Corpus], Iterator[Check]]
@@ -247,9 +262,22 @@ def locate(name: str, root: Path | None) -> Path:
     """
     place = Path(root) if root is not None else data_home() / name
     if not place.exists():
-        advice = "Correct the path." if root is not None else f"Run `limbeck datasets fetch {name}` or give its folder."
+        advice = "Correct the path." if root is not None else how_to_get(name)
         raise DataError(f"The data set '{name}' is not in {place}: there is no such file or folder. {advice}")
     return place
+
+
+def how_to_get(name: str) -> str:
+    """Return in a sentence or two how to come by a data set, and what to do with it then."""
+    from limbeck.datasets.fetch import fetchable
+
+    if name in fetchable():
+        return f"Run `limbeck datasets fetch {name}`, or give its folder as root."
+    known = info(name)
+    if known.access not in ("open", "gated"):
+        return "Give its folder as root."
+    ways = {"open": f"It is at {known.url}.", "gated": f"It is given on request, see {known.url}."}
+    return f"Limbeck cannot download it. {known.obtain or ways[known.access]} Then give its folder as root."
 
 
 _GUESSED_FILES: tuple[str, ...] = ("edf", "xdf", "dreamer", "e4")
@@ -277,10 +305,14 @@ def guess(path: str | Path) -> str:
     for name in _GUESSED_FILES if path.is_file() else _GUESSED_FOLDERS:
         if importlib.import_module(_MODULES[name]).looks_like(path):
             return name
+    from limbeck.datasets.guessing import near_misses
+
     raise ReadError(
         path,
         found="nothing that a reader knows",
-        expected="an Empatica E4 session (folder or zip), an EDF, BDF or XDF file, or a folder of these",
+        expected="an Empatica E4 session (folder or zip), an EDF, BDF or XDF file, a folder of these, of BIDS or CSV "
+        "recordings, or a data set of `limbeck datasets list`",
+        advice=" ".join(near_misses(path)),
     )
 
 

@@ -360,6 +360,7 @@ def _checks(root: Path, corpus: Corpus) -> Iterator[Check]:
         title="AMIGOS: EEG, ECG and skin conductance of people who watched and rated short and long videos",
         modalities=("ecg", "eda", "eeg"),
         subjects=_SUBJECTS,
+        names=tuple(f"P{number:02d}" for number in range(1, _SUBJECTS + 1)),
         licence="EULA, academic research only",
         citation="Miranda-Correa et al., AMIGOS: A Dataset for Affect, Personality and Mood Research on Individuals "
         "and Groups, IEEE Trans. Affective Computing 12(2):479-493, 2021",

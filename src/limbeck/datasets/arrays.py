@@ -25,9 +25,9 @@ from typing import Any
 
 import numpy as np
 
-from limbeck.datasets.edf import to_unit
+from limbeck.datasets.edf import doubtful, to_unit
 from limbeck.errors import DataError, did_you_mean
-from limbeck.recording import MODALITIES, UNITS, Corpus, Event, LeftOut, Recording, Signal, Source
+from limbeck.recording import MODALITIES, UNITS, Corpus, Event, LeftOut, Recording, Signal, Source, which_modality
 
 __all__ = ["ArraySource", "from_arrays"]
 
@@ -60,7 +60,7 @@ class _Trial:
     ratings: Mapping[str, float]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ArraySource(Source):
     """A source whose content is arrays in memory; it pickles with the samples of its own trial and no others.
 
@@ -295,7 +295,7 @@ def _signals(
     usable: dict[str, Trials] = {}
     for modality, value in signals.items():
         if modality not in MODALITIES:
-            mistakes.append(f"signals: there is no modality {modality!r}.{did_you_mean(str(modality), MODALITIES)}")
+            mistakes.append(f"signals: there is no modality {modality!r}.{which_modality(str(modality))}")
             continue
         found = len(mistakes)
         arrays = _trials_of(modality, value, mistakes)
@@ -556,12 +556,15 @@ def _signal(trial: _Trial, modality: str, samples: np.ndarray, layout: _Layout, 
         values = samples if converted is None else converted  # None was refused when the corpus was made
     with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is told below
         data = values.astype(np.float32, copy=False)
+    what = " ".join(part for part in (trial.subject, trial.session, trial.name) if part)
     infinite = np.isinf(data)
     if infinite.any():
         data = np.where(infinite, np.float32(np.nan), data)
-        what = " ".join(part for part in (trial.subject, trial.session, trial.name) if part)
         why = f"found {int(infinite.sum())} of {data.size} samples infinite; expected finite ones; taken as missing"
         notes.append(LeftOut(f"{what}: {modality}", why))
+    doubt = doubtful(data, modality, layout.unit) if layout.unit else ""
+    if doubt:
+        notes.append(LeftOut(f"{what}: {modality}: unit", doubt))
     if data is samples or np.shares_memory(data, samples):
         data = data.view()
         data.flags.writeable = False  # the user's own numbers: whoever works in place shall notice

@@ -797,6 +797,7 @@ def _check_contrast(corpus: Corpus) -> Check:
         title="ASCERTAIN: ECG, skin conductance and frontal EEG while watching 36 film clips",
         modalities=("ecg", "eda", "eeg"),
         subjects=58,
+        names=tuple(f"P{number:02d}" for number in range(1, _SUBJECTS + 1)),
         licence="on agreement with the University of Trento (MHUG), for research",
         citation="Subramanian et al., ASCERTAIN, IEEE Trans. Affective Computing 9(2):147-160, 2018",
         url="https://ascertain-dataset.github.io",

@@ -568,6 +568,8 @@ class _Found:
     eeg: list[Path] = field(default_factory=list)
     physio: list[tuple[Path, Name]] = field(default_factory=list)
     behaviour: list[tuple[Path, Name]] = field(default_factory=list)
+    written: frozenset[str] | None = None
+    """The kinds of files that Limbeck wrote of it, None where it says nothing of that."""
 
     @property
     def place(self) -> Path:
@@ -652,12 +654,16 @@ def _usual_files(recordings: Sequence[_Found]) -> dict[str, set[str]]:
 
 
 def _lacking(found: _Found, usual: Mapping[str, set[str]]) -> list[LeftOut]:
-    """Say which files a recording has not that others of its task have: a copy that is not whole looks so."""
-    why = "there is no such file, though other recordings of the task have one"
-    return [
-        LeftOut(str(found.place / f"{found.stem}_{kind}"), why)
-        for kind in sorted(usual[found.name.value("task")] - found.kinds)
-    ]
+    """Say which files a recording has not that others of its task have: a copy that is not whole looks so.
+
+    Of what Limbeck converted it is known which files there were.
+    """
+    if found.written is None:
+        wanted = frozenset(usual[found.name.value("task")])
+        why = "there is no such file, though other recordings of the task have one"
+    else:
+        wanted, why = found.written, "there is no such file, though scans.tsv says that it was written"
+    return [LeftOut(str(found.place / f"{found.stem}_{kind}"), why) for kind in sorted(wanted - found.kinds)]
 
 
 def _parts(
@@ -758,6 +764,8 @@ def _list(root: Path, home: Path, tasks: Sequence[str] | None, wanted: Any, opti
             known |= {found.name.value("task") for found in kept}
             scans = _scan_rows(place, session, folder.name[4:], left_out)
             for order, found, row in _ordered(kept, place, scans):
+                said = row.get(f"{_OWN}files", "n/a")
+                found.written = None if said == "n/a" else frozenset(said.split())
                 identity = (subject, _said(row, "session", session), _said(row, "trial", found.trial), order)
                 planned.append((found, identity, about | _ratings(row, "", ("filename", "acq_time"))))
         if len(planned) == before:

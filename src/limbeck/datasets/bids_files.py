@@ -133,8 +133,15 @@ def read_json(file: Path) -> dict[str, Any]:
     raw = read_bytes(file, limit=2**22)
     try:
         content = json.loads(raw.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        raise ReadError(file, found="no text in UTF-8", expected="JSON in UTF-8") from error
+    except json.JSONDecodeError as error:
+        where = f"row {error.lineno}, character {error.colno}"
+        found = "no JSON" if raw.strip() else "nothing: no JSON"
+        advice = "Something is missing there, or too much: a comma, a quote, a bracket."
+        raise ReadError(file, where=where, found=found, expected="JSON in UTF-8", advice=advice) from error
     except (ValueError, RecursionError) as error:
-        raise ReadError(file, found=str(error), expected="JSON in UTF-8") from error
+        raise ReadError(file, found="JSON with numbers or nesting beyond all bounds", expected="a sidecar") from error
     if not isinstance(content, dict):
         raise ReadError(file, found=f"a {type(content).__name__}", expected="a JSON object")
     return content

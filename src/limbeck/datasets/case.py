@@ -397,6 +397,7 @@ def _clip_checks(source: Source, recording: Recording) -> Iterator[Check]:
         title="CASE: film clips with continuous valence and arousal, and eight peripheral channels",
         modalities=("ecg", "bvp", "eda", "resp", "temp", "emg"),
         subjects=_SUBJECTS,
+        names=tuple(f"sub_{number}" for number in range(1, 31)),
         licence="CC BY",
         citation="Sharma et al., A dataset of continuous affect annotations and physiological signals for emotion "
         "analysis, Scientific Data 6:196, 2019",

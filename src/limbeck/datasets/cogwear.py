@@ -42,7 +42,7 @@ _STUDIES = {"pilot": ("",), "survey_gamification": ("pre", "post")}
 _MISSPELT = {"empatica_eda.csv": "empatica_emda.csv"}  # so published of pilot/3, cognitive_load
 _WATCH_FILE = "samsung_bvp.csv"
 _WATCH_RATE = 25.0
-_SUBJECTS = {str(number) for number in range(25)} - {"19"}
+_SUBJECTS = tuple(str(number) for number in range(25) if number != 19)
 _LONGEST_GAP = 1.5  # seconds between two rows of the watch that are bridged
 _LONGEST = 4 * 3600.0  # seconds; the longest condition lasts seven minutes
 _RATE_TOLERANCE = 0.05
@@ -303,7 +303,7 @@ def _checks(root: Path, corpus: Corpus) -> Iterator[Check]:
     ]
     what = "every session has its load, its baseline and, but for the pilot, its survey"
     yield outcome(what, lacking, len(sessions), of="sessions")
-    strangers = sorted(set(corpus.subjects) - _SUBJECTS)
+    strangers = sorted(set(corpus.subjects) - set(_SUBJECTS))
     yield outcome("subjects are 0 to 24 without 19", strangers, len(corpus.subjects), of="subjects")
     earlier, compared = [], 0
     for key, own in sessions.items():
@@ -341,6 +341,7 @@ def _first_time(source: Source) -> float | None:
         title="CogWear: research wristband and consumer watch at rest, in cognitive load and in a survey",
         modalities=("bvp", "eda", "temp"),
         subjects=24,
+        names=_SUBJECTS,
         licence="ODbL 1.0",
         citation="Grzeszczyk et al., CogWear (1.0.0), PhysioNet, 2023, doi 10.13026/5f6t-b637",
         url="https://physionet.org/content/cogwear/1.0.0/",

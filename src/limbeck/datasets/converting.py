@@ -96,6 +96,7 @@ class _Done:
     file: str = ""
     notes: tuple[LeftOut, ...] = ()
     changed: tuple[LeftOut, ...] = ()
+    kinds: tuple[str, ...] = ()
 
 
 def convert(
@@ -346,6 +347,7 @@ def _write_bids(item: _Item, recording: Recording, target: Path) -> _Done:
         files[0].relative_to(home).as_posix(),
         recording.notes,
         tuple(changed),
+        tuple(file.name.removeprefix(f"{stem}_") for file in files),
     )
 
 
@@ -494,17 +496,19 @@ def _finish_bids(target: Path, name: str, done: Sequence[_Done], left_out: Seque
 def _write_scans(folder: Path, stem: str, done: Sequence[_Done]) -> None:
     """Write the table of a session's recordings: their names and order before, and their ratings."""
     ratings = sorted({name for result in done for name in result.ratings})
-    header = ["filename", "limbeck_session", "limbeck_trial", "limbeck_order"]
+    header = ["filename", "limbeck_session", "limbeck_trial", "limbeck_order", "limbeck_files"]
     rows = []
     for result in done:
         source = result.item.source
         row = [result.file, _text(source.session) or "n/a", _text(source.trial) or "n/a", str(result.order)]
+        row.append(" ".join(result.kinds))
         rows.append(row + [_rating(result.ratings.get(name)) for name in ratings])
     _write_tsv(folder / f"{stem}_scans.tsv", [*header, *(f"rating_{_text(name)}" for name in ratings)], rows)
     about = {
         "limbeck_session": {"Description": "What the session was called in the data set this was made from"},
         "limbeck_trial": {"Description": "What the trial was called in the data set this was made from"},
         "limbeck_order": {"Description": "Place of the recording in its session, from 0"},
+        "limbeck_files": {"Description": "Endings of the names of the recording's files of samples"},
         **{f"rating_{_text(name)}": {"Description": f"Rating of the recording: {name}"} for name in ratings},
     }
     _write_json(folder / f"{stem}_scans.json", about)

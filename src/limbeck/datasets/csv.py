@@ -33,11 +33,23 @@ import numpy as np
 
 from limbeck.datasets import DatasetInfo, dataset, locate
 from limbeck.datasets.clocks import LARGEST_DRIFT, align
-from limbeck.datasets.edf import to_unit
+from limbeck.datasets.edf import doubtful, to_unit
 from limbeck.datasets.files import chosen, find_folder, inside, is_inside, read_bytes, sources_inside, visible
 from limbeck.datasets.numbers import shown
 from limbeck.errors import DataError, ReadError, did_you_mean
-from limbeck.recording import MODALITIES, UNITS, Clock, Corpus, Event, LeftOut, Recording, Signal, Source, Trace
+from limbeck.recording import (
+    MODALITIES,
+    UNITS,
+    Clock,
+    Corpus,
+    Event,
+    LeftOut,
+    Recording,
+    Signal,
+    Source,
+    Trace,
+    which_modality,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,6 +114,41 @@ class _Labels:
     ratings: tuple[tuple[str, float], ...] = ()
 
 
+# ---- mistakes ----------------------------------------------------------------------------------------------------
+
+_MOST_TOLD = 25
+
+
+class _Mistakes:
+    """Collects what is wrong with a table, so that all of it is told at once: they are mended in one go."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.found: list[ReadError] = []
+
+    def add(self, where: str, found: str, expected: str, advice: str = "") -> None:
+        self.found.append(ReadError(self.file, where=where, found=found, expected=expected, advice=advice))
+
+    def error(self) -> ReadError | None:
+        """Return one error that names all mistakes, None where there are none."""
+        if len(self.found) < 2:
+            return self.found[0] if self.found else None
+        ordered = sorted(self.found, key=lambda error: int(error.where.removeprefix("row ").partition(",")[0]))
+        lines = [
+            f"  - {error.where}: found {error.found}; expected {error.expected}. {error.advice}".rstrip()
+            for error in ordered[:_MOST_TOLD]
+        ]
+        lines += [f"  - and {len(ordered) - _MOST_TOLD} more"] if len(ordered) > _MOST_TOLD else []
+        found = f"{len(ordered)} mistakes"
+        return ReadError(self.file, found=found, expected="a table without any", advice="\n".join(["", *lines]))
+
+    def refuse(self) -> None:
+        """Raise what was found, if anything was."""
+        error = self.error()
+        if error is not None:
+            raise error
+
+
 # ---- tables ------------------------------------------------------------------------------------------------------
 
 
@@ -125,7 +172,9 @@ def _cells(line: str, separator: str) -> list[str]:
     return [cell.strip() for row in csv.reader([line], delimiter=separator, skipinitialspace=True) for cell in row]
 
 
-def _rows(file: Path, needed: Sequence[str], columns: str) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+def _rows(
+    file: Path, needed: Sequence[str], columns: str, mistakes: _Mistakes
+) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
     """Read a small table: its columns as written, and the number and cells of each row that is not empty."""
     first, *lines = _lines(file)
     separator = _separator(first)
@@ -142,7 +191,8 @@ def _rows(file: Path, needed: Sequence[str], columns: str) -> tuple[list[str], l
             continue
         if len(cells) != len(names):
             found = f"{len(cells)} fields in {shown(line)}"
-            raise ReadError(file, where=f"row {number}", found=found, expected=f"{len(names)}, as in the header")
+            mistakes.add(f"row {number}", found, f"{len(names)}, as in the header")
+            continue
         rows.append((number, dict(zip(names, cells, strict=True))))
     return names, rows
 
@@ -185,11 +235,12 @@ def read_channels(file: Path) -> tuple[Channel, ...]:
     Raises
     ------
     ReadError
-        It is not that table, or a row of it cannot be used: an unknown modality or unit, no rate above 0, a name that
-        stands twice, channels of one modality at several rates.
+        It is not that table, or rows of it cannot be used, all of which are named: an unknown modality or unit, no rate
+        above 0, a name that stands twice, channels of one modality at several rates.
     """
-    _, rows = _rows(file, ("name", "modality"), "name,modality,unit,rate")
-    if not rows:
+    mistakes = _Mistakes(file)
+    _, rows = _rows(file, ("name", "modality"), "name,modality,unit,rate", mistakes)
+    if not rows and not mistakes.found:
         raise ReadError(file, found="no rows", expected="a row per channel")
     channels: list[Channel] = []
     for number, row in rows:
@@ -197,11 +248,12 @@ def read_channels(file: Path) -> tuple[Channel, ...]:
         cell = row.get("rate", "")
         rate = None if _missing(cell) else _number(cell)
         unit = "" if _missing(unit) else unit
-        wrong = ""
+        wrong = advice = ""
         if not name or name.lower() == "time" or name in {channel.name for channel in channels}:
             wrong, expected = f"the channel {shown(name)}", "a name that no other row has, and not 'time'"
         elif modality not in MODALITIES:
             wrong, expected = f"the modality {shown(row['modality'])}", f"one of {', '.join(MODALITIES)}"
+            advice = which_modality(modality).strip()
         elif not _missing(cell) and not (rate and rate > 0):
             wrong, expected = f"the rate {shown(cell)}", "a number of Hz above 0, or nothing"
         elif to_unit(np.ones(1), modality, unit) is None:
@@ -209,8 +261,10 @@ def read_channels(file: Path) -> tuple[Channel, ...]:
         elif any(channel.modality == modality and channel.rate != rate for channel in channels):
             wrong, expected = f"a second rate of {modality}, {shown(cell)}", "one rate for all channels of a modality"
         if wrong:
-            raise ReadError(file, where=f"row {number}", found=wrong, expected=expected)
-        channels.append(Channel(name, modality, unit, rate))
+            mistakes.add(f"row {number}", wrong, expected, advice)
+        else:
+            channels.append(Channel(name, modality, unit, rate))
+    mistakes.refuse()
     return tuple(channels)
 
 
@@ -232,34 +286,46 @@ def read_labels(file: Path) -> tuple[tuple[str, ...], tuple[Row, ...]]:
     Raises
     ------
     ReadError
-        It is not that table; an order, start or end is no number; an interval ends before it starts.
+        It is not that table, or rows of it cannot be used, all of which are named: an order, start or end is no number;
+        an interval ends before it starts.
     """
-    names, rows = _rows(file, ("subject", "trial"), ",".join(_RESERVED))
+    mistakes = _Mistakes(file)
+    columns, rows, _ = _label_rows(file, mistakes)
+    mistakes.refuse()
+    return columns, rows
+
+
+def _label_rows(file: Path, mistakes: _Mistakes) -> tuple[tuple[str, ...], tuple[Row, ...], tuple[Row, ...]]:
+    """Return the label columns, the rows that can be used, and the others, whose mistakes are added."""
+    names, rows = _rows(file, ("subject", "trial"), ",".join(_RESERVED), mistakes)
     columns = tuple(name for name in names if name not in _RESERVED)
-    found = []
+    found: list[Row] = []
+    unusable: list[Row] = []
     for number, row in rows:
-        times = {key: _time(file, number, key, row.get(key, "")) for key in ("order", "start", "end")}
+        before = len(mistakes.found)
+        times = {key: _time(mistakes, number, key, row.get(key, "")) for key in ("order", "start", "end")}
         start, end, order = times["start"], times["end"], times["order"]
         if start is not None and end is not None and not start < end:
             what = f"an interval from {start:g} to {end:g} s"
-            raise ReadError(file, where=f"row {number}", found=what, expected="one that ends after it starts")
+            mistakes.add(f"row {number}", what, "one that ends after it starts")
         if order is not None and order != int(order):
-            raise ReadError(file, where=f"row {number}, order", found=f"{order:g}", expected="a whole number")
+            mistakes.add(f"row {number}, order", f"{order:g}", "a whole number")
         if not row["subject"] or not row["trial"]:
-            raise ReadError(file, where=f"row {number}", found="no subject or trial", expected="both")
+            mistakes.add(f"row {number}", "no subject or trial", "both")
         place = None if order is None else int(order)
         cells = {column: row[column] for column in columns}
         session = row.get("session", "")
-        found.append(Row(number, row["subject"], row["trial"], session, place, start, end, cells))
-    return columns, tuple(found)
+        made = Row(number, row["subject"], row["trial"], session, place, start, end, cells)
+        (unusable if len(mistakes.found) > before else found).append(made)
+    return columns, tuple(found), tuple(unusable)
 
 
-def _time(file: Path, number: int, column: str, cell: str) -> float | None:
+def _time(mistakes: _Mistakes, number: int, column: str, cell: str) -> float | None:
     if _missing(cell):
         return None
     value = _number(cell)
     if value is None:
-        raise ReadError(file, where=f"row {number}, {column}", found=shown(cell), expected="a number or nothing")
+        mistakes.add(f"row {number}, {column}", shown(cell), "a number or nothing")
     return value
 
 
@@ -270,9 +336,19 @@ _Key = tuple[str, str]
 
 
 def _class_columns(
-    file: Path, columns: Sequence[str], rows: Sequence[Row], labels: Sequence[str] | None, classes: Sequence[str] | None
+    mistakes: _Mistakes,
+    columns: Sequence[str],
+    rows: Sequence[Row],
+    labels: Sequence[str] | None,
+    classes: Sequence[str] | None,
+    notes: list[LeftOut],
 ) -> tuple[list[str], list[str]]:
-    """Return the columns of classes and those of ratings among the wanted ones."""
+    """Return the columns of classes and those of ratings among the wanted ones.
+
+    A column of numbers with a word here and there is one of ratings with slips of the pen, unless it was said to be
+    one of classes.
+    """
+    file = mistakes.file
     asked = [*([] if labels is None else labels), *([] if classes is None else classes)]
     unknown = [name for name in asked if name not in columns]
     if unknown:
@@ -280,48 +356,62 @@ def _class_columns(
         raise DataError(" ".join(sentences))
     wanted = list(columns) if labels is None else [name for name in columns if name in (*labels, *(classes or ()))]
     if classes is None:
-        classes = [name for name in wanted if any(_is_word(row.cells[name]) for row in rows)]
+        classes = [name for name in wanted if _holds_words(file, name, rows, notes)]
     ratings = [name for name in wanted if name not in classes]
     for name in ratings:
-        row = next((row for row in rows if _is_word(row.cells[name])), None)
-        if row is not None:
-            found, advice = shown(row.cells[name]), f"Add '{name}' to the option classes."
-            raise ReadError(file, where=f"row {row.number}, {name}", found=found, expected="a number", advice=advice)
+        advice = f"If '{name}' holds classes, add it to the option classes."
+        for row in rows:
+            if _is_word(row.cells[name]):
+                mistakes.add(f"row {row.number}, {name}", shown(row.cells[name]), "a number", advice)
     return [name for name in wanted if name in classes], ratings
+
+
+def _holds_words(file: Path, name: str, rows: Sequence[Row], notes: list[LeftOut]) -> bool:
+    """Tell whether a column is one of classes: at least as many words as numbers; the numbers among them are noted."""
+    words = sum(_is_word(row.cells[name]) for row in rows)
+    numbers = [row for row in rows if not _missing(row.cells[name]) and not _is_word(row.cells[name])]
+    if words and words >= len(numbers):
+        if numbers:
+            few = ", ".join(f"row {row.number}" for row in numbers[:5]) + (" and more" if len(numbers) > 5 else "")
+            why = f"{words} words and {len(numbers)} numbers ({few}); all are taken for classes"
+            notes.append(LeftOut(f"{file}: {name}", why))
+        return True
+    return False
 
 
 def _is_word(cell: str) -> bool:
     return not _missing(cell) and _number(cell) is None
 
 
-def _refuse_shared_names(file: Path, rows: Sequence[Row], classes: Sequence[str]) -> None:
+def _refuse_shared_names(mistakes: _Mistakes, rows: Sequence[Row], classes: Sequence[str]) -> None:
     """Refuse a class that stands in two columns, where it most likely means two things."""
     owner: dict[str, str] = {}
+    told: set[tuple[str, str]] = set()
     for row in rows:
         for column in classes:
             name = row.cells[column]
-            if not _missing(name) and owner.setdefault(name, column) != column:
-                raise ReadError(
-                    file,
-                    where=f"row {row.number}, {column}",
-                    found=f"the class {shown(name)}, which '{owner[name]}' has as well",
-                    expected="classes of different columns by different names",
-                    advice="Rename it, or choose one of the columns with the option labels.",
+            if not _missing(name) and owner.setdefault(name, column) != column and (name, column) not in told:
+                told.add((name, column))
+                mistakes.add(
+                    f"row {row.number}, {column}",
+                    f"the class {shown(name)}, which '{owner[name]}' has as well",
+                    "classes of different columns by different names",
+                    "Rename it, or choose one of the columns with the option labels.",
                 )
 
 
 def _by_recording(
-    file: Path, rows: Sequence[Row], classes: Sequence[str], ratings: Sequence[str]
+    mistakes: _Mistakes, rows: Sequence[Row], classes: Sequence[str], ratings: Sequence[str]
 ) -> dict[_Key, _Labels]:
     """Return the labels of each recording, whose place in the order is not known yet."""
     groups: dict[_Key, list[Row]] = {}
     for row in rows:
         groups.setdefault((row.subject, row.trial), []).append(row)
-    _refuse_unordered(file, rows)
+    _refuse_unordered(mistakes, rows)
     found = {}
     for key, members in groups.items():
         for what in ("session", "order"):
-            _one_value(file, members, what, [getattr(row, what) for row in members], "")
+            _one_value(mistakes, members, what, [getattr(row, what) for row in members], "")
         events = tuple(
             (row.cells[column], row.start, row.end)
             for row in members
@@ -332,14 +422,14 @@ def _by_recording(
         for column in ratings:
             numbers = [_number(row.cells[column]) for row in members]
             advice = f"If these are classes of intervals, add '{column}' to the option classes."
-            _one_value(file, members, column, numbers, advice)
+            _one_value(mistakes, members, column, numbers, advice)
             values.append((column, math.nan if numbers[0] is None else numbers[0]))
         order = members[0].order
         found[key] = _Labels(members[0].session, 0 if order is None else order, events, tuple(values))
     return found
 
 
-def _refuse_unordered(file: Path, rows: Sequence[Row]) -> None:
+def _refuse_unordered(mistakes: _Mistakes, rows: Sequence[Row]) -> None:
     """Refuse an order that only some rows have, and one that two recordings of a session share."""
     if all(row.order is None for row in rows):
         return
@@ -347,24 +437,25 @@ def _refuse_unordered(file: Path, rows: Sequence[Row]) -> None:
     for row in rows:
         where = f"row {row.number}, order"
         if row.order is None:
-            raise ReadError(file, where=where, found="nothing", expected="a whole number, as in other rows")
+            mistakes.add(where, "nothing", "a whole number, as in other rows")
+            continue
         first = owner.setdefault((row.subject, row.session, row.order), row)
         if first.trial != row.trial:
             found = f"{row.order}, which row {first.number} has for another trial of {row.subject}"
-            raise ReadError(file, where=where, found=found, expected="numbers that differ within subject and session")
+            mistakes.add(where, found, "numbers that differ within subject and session")
 
 
-def _one_value(file: Path, rows: Sequence[Row], column: str, values: Sequence[object], advice: str) -> None:
+def _one_value(mistakes: _Mistakes, rows: Sequence[Row], column: str, values: Sequence[object], advice: str) -> None:
     """Refuse rows of one recording that say different things of the whole of it."""
     for row, value in zip(rows, values, strict=True):
         if value != values[0]:
-            raise ReadError(
-                file,
-                where=f"row {row.number}, {column}",
-                found=f"{value}, but {values[0]} in row {rows[0].number} of the same recording",
-                expected=f"one {column} per recording",
-                advice=advice,
+            mistakes.add(
+                f"row {row.number}, {column}",
+                f"{value}, but {values[0]} in row {rows[0].number} of the same recording",
+                f"one {column} per recording",
+                advice,
             )
+            return
 
 
 def _natural(name: str) -> list[tuple[int, int, str]]:
@@ -397,7 +488,8 @@ def read_clocks(file: Path) -> dict[tuple[str, str], dict[str, Clock]]:
     ReadError
         It is not that table; a modality is unknown, a number is none or no clock's, a clock stands twice.
     """
-    names, rows = _rows(file, ("subject", "modality"), "subject,trial,modality,offset,drift")
+    mistakes = _Mistakes(file)
+    names, rows = _rows(file, ("subject", "modality"), "subject,trial,modality,offset,drift", mistakes)
     if not {"offset", "drift"} & set(names):
         found = f"the columns {shown(', '.join(names))}"
         raise ReadError(file, where="row 1", found=found, expected="offset, drift or both among them")
@@ -405,7 +497,7 @@ def read_clocks(file: Path) -> dict[tuple[str, str], dict[str, Clock]]:
     for number, row in rows:
         modality = row["modality"].lower()
         trial = "" if _missing(row.get("trial", "")) else row["trial"]
-        numbers = {name: _time(file, number, name, row.get(name, "")) or 0.0 for name in ("offset", "drift")}
+        numbers = {name: _time(mistakes, number, name, row.get(name, "")) or 0.0 for name in ("offset", "drift")}
         wrong = ""
         if not row["subject"]:
             wrong, expected = "no subject", "one"
@@ -419,9 +511,11 @@ def read_clocks(file: Path) -> dict[tuple[str, str], dict[str, Clock]]:
         elif modality in clocks.get((row["subject"], trial), {}):
             wrong, expected = f"a second clock of {modality}", "one for each subject, trial and modality"
         if wrong:
-            raise ReadError(file, where=f"row {number}", found=wrong, expected=expected)
+            mistakes.add(f"row {number}", wrong, expected)
+            continue
         clock = Clock(numbers["offset"], numbers["drift"], source=file.name)
         clocks.setdefault((row["subject"], trial), {})[modality] = clock
+    mistakes.refuse()
     return clocks
 
 
@@ -500,7 +594,8 @@ def csv_folder(
     labels : sequence of str, optional
         Only these columns of labels.csv.
     classes : sequence of str, optional
-        Columns of labels.csv that hold classes, also where these are numbers; by default those that hold any word.
+        Columns of labels.csv that hold classes, also where these are numbers; by default those that hold at least as
+        many words as numbers. A column of numbers with fewer words among them is refused, with the rows of the words.
 
     Returns
     -------
@@ -511,28 +606,33 @@ def csv_folder(
     DataError
         `root` does not exist; a subject or label column asked for is not there.
     ReadError
-        There are no ``signals`` or ``channels.csv``, or one of the tables cannot be used.
+        There are no ``signals`` or ``channels.csv``, or one of the tables cannot be used, with every mistake in it.
     """
     root = locate("csv", root)
     home = find_folder(root, _fits)
     if home is None:
         held = ", ".join(child.name for child in visible(root)[:8]) if root.is_dir() else "a file"
         raise ReadError(root, found=held or "an empty folder", expected="a folder with signals and channels.csv")
-    channels = read_channels(inside(home / "channels.csv", root))
+    channels, wrong = _try_channels(inside(home / "channels.csv", root))
     table = home / "labels.csv"
     left_out: list[LeftOut] = []
     known: dict[_Key, _Labels] = {}
     has_order = False
     if table.exists():
-        columns, rows = read_labels(inside(table, root))
-        of_classes, of_ratings = _class_columns(table, columns, rows, _listed(labels), _listed(classes))
-        _refuse_shared_names(table, rows, of_classes)
-        known = _by_recording(table, rows, of_classes, of_ratings)
+        mistakes = _Mistakes(inside(table, root))
+        columns, rows, unusable = _label_rows(table, mistakes)
+        of_classes, of_ratings = _class_columns(
+            mistakes, columns, (*rows, *unusable), _listed(labels), _listed(classes), left_out
+        )
+        _refuse_shared_names(mistakes, rows, of_classes)
+        known = _by_recording(mistakes, rows, of_classes, of_ratings)
+        _refuse_both(wrong, mistakes.error())
         has_order = any(row.order is not None for row in rows)
     elif labels is not None or classes is not None:
         raise ReadError(table, found="no such file", expected="the table of the labels asked for")
     else:
         left_out.append(LeftOut(str(table), "no such file; the recordings are read without labels"))
+    _refuse_both(wrong, None)
     files = _signal_files(home, root, left_out)
     names = chosen(sorted({subject for subject, _ in files}, key=_natural), subjects, str)
     files = {key: file for key, file in files.items() if key[0] in names}
@@ -548,6 +648,26 @@ def csv_folder(
     ]
     sources, outside = sources_inside(root, found)
     return Corpus("csv", sources, [*left_out, *outside])
+
+
+def _try_channels(file: Path) -> tuple[tuple[Channel, ...], ReadError | None]:
+    """Return the channels, or what is wrong with them, to be told together with what is wrong with the labels."""
+    try:
+        return read_channels(file), None
+    except ReadError as error:
+        return (), error
+
+
+def _refuse_both(first: ReadError | None, second: ReadError | None) -> None:
+    """Raise the mistakes of two tables as one error."""
+    if first is not None and second is not None:
+        advice = "\n".join(filter(None, (first.advice, f"Besides, {second}")))
+        raise ReadError(
+            first.file, where=first.where, found=first.found, expected=first.expected, advice=advice
+        ) from first
+    for error in (first, second):
+        if error is not None:
+            raise error
 
 
 def _listed(names: Sequence[str] | None) -> list[str] | None:
@@ -895,6 +1015,10 @@ def _signal(
     rows = [to_unit(row, modality, channel.unit) for row, channel in zip(grid, channels, strict=True)]
     # units were checked with channels.csv, so that none of the rows is None
     data = np.stack([row for row in rows if row is not None]).astype(np.float32)
+    stated = next((channel.unit for channel in channels if channel.unit), "")
+    doubt = doubtful(data, modality, stated) if stated else ""
+    if doubt:
+        notes.append(LeftOut(f"{file}: {modality}: unit", doubt))
     return Signal(data, rate, tuple(channel.name for channel in channels), UNITS[modality], start)
 
 

@@ -16,7 +16,6 @@ import logging
 import math
 import re
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -27,6 +26,7 @@ import numpy as np
 
 from limbeck.datasets import Check, DatasetInfo, dataset, edf, locate
 from limbeck.datasets.files import chosen, is_inside, sources_inside, visible
+from limbeck.datasets.inspecting import spans
 from limbeck.datasets.numbers import shown
 from limbeck.datasets.tables import read_rows
 from limbeck.datasets.validating import named, outcome
@@ -638,9 +638,6 @@ def _checks(root: Path, corpus: Corpus) -> Iterator[Check]:
     release, home, _ = _chosen_release(root, release)
     table = _table(root, home)
     files = {int(source.subject[1:]): source.files[0] for source in corpus.sources}
-    counts = Counter(source.subject for source in corpus.sources)
-    uneven = [f"{subject} has {count}" for subject, count in counts.items() if count != _TRIALS]
-    yield outcome(f"every subject has {_TRIALS} trials", uneven, len(counts), of="subjects")
     try:
         trials, left_out = read_ratings(table) if table is not None else ({}, [])
     except ReadError as error:
@@ -650,6 +647,11 @@ def _checks(root: Path, corpus: Corpus) -> Iterator[Check]:
     wrong = [entry.why for entry in left_out if "participant" in entry.what]
     what = f"Trial and Experiment_id of participant_ratings.csv are 1 to {_TRIALS}, each once, of every participant"
     yield outcome(what, wrong, len(trials) + len(wrong), of="participants", missing=missing)
+    refused = [entry.what for entry in left_out]
+    absent = [f"s{k:02d}" for k in files if k not in trials and f"{table}, participant {k}" not in refused]
+    what = "participant_ratings.csv has rows of every subject who is there"
+    found = f"no row of {spans(absent)}: the table was cut; copy it again" if absent and trials else ""
+    yield Check(what, not absent if trials else None, found if trials else missing)
     scale = [f"{entry.what}: {entry.why}" for entry in left_out if "participant" not in entry.what]
     rows = _TRIALS * len(trials)
     yield outcome("ratings are from 1 to 9, familiarity from 1 to 5", scale, rows, of="rows", missing=missing)
@@ -720,6 +722,8 @@ def _check_sites(files: Mapping[int, Path]) -> Iterator[Check]:
         title="DEAP: EEG and peripheral signals of people who watched and rated music videos",
         modalities=("eeg", "eog", "emg", "eda", "resp", "bvp", "temp"),
         subjects=_SUBJECTS,
+        names=tuple(f"s{number:02d}" for number in range(1, _SUBJECTS + 1)),
+        each=_TRIALS,
         licence="EULA, academic research only",
         citation="Koelstra et al., DEAP: A Database for Emotion Analysis using Physiological Signals, "
         "IEEE Trans. Affective Computing 3(1):18-31, 2012",
@@ -889,7 +893,7 @@ def _without_table(file: Path, release: str) -> LeftOut:
     if release == "original":
         return LeftOut(str(file), "not in the table of ratings: which video each trial was is not known; not read")
     why = "not in the table of ratings: the order of its recordings is that of videos, not of presentation"
-    return LeftOut(str(file), f"{why}, and there is no familiarity")
+    return LeftOut(str(file), f"{why}; it is read without familiarity")
 
 
 def _source(

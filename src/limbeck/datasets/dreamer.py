@@ -337,6 +337,8 @@ def _trial_checks(
         title="DREAMER: EEG and ECG from low-cost devices of people who watched and rated film clips",
         modalities=("ecg", "eeg"),
         subjects=_SUBJECTS,
+        names=tuple(f"S{number:02d}" for number in range(1, _SUBJECTS + 1)),
+        each=_FILMS,
         licence="on request, academic research only",
         citation="Katsigiannis & Ramzan, DREAMER: A Database for Emotion Recognition Through EEG and ECG Signals From "
         "Wireless Low-cost Off-the-Shelf Devices, IEEE J. Biomedical and Health Informatics 22(1):98-107, 2018",

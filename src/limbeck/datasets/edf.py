@@ -24,14 +24,15 @@ import numpy as np
 
 from limbeck.datasets import DatasetInfo, dataset, locate
 from limbeck.datasets.files import chosen, sources_inside, visible
-from limbeck.errors import DataError, ReadError
-from limbeck.recording import UNITS, Corpus, Event, LeftOut, Recording, Signal, Source
+from limbeck.errors import DataError, ReadError, did_you_mean
+from limbeck.recording import MODALITIES, UNITS, Corpus, Event, LeftOut, Recording, Signal, Source, which_modality
 
 __all__ = [
     "Annotation",
     "Channel",
     "Header",
     "classify",
+    "doubtful",
     "edf",
     "list_sessions",
     "looks_like",
@@ -515,7 +516,7 @@ def classify(label: str) -> tuple[str, str] | None:
     Parameters
     ----------
     label : str
-        As in the file: ``"EEG Fp1-Ref"``, ``"Fp1"``, ``"ECG"``, ``"GSR1"``.
+        As in the file: ``"EEG Fp1-Ref"``, ``"Fp1"``, ``"C3-M2"``, ``"ECG"``, ``"GSR1"``.
 
     Returns
     -------
@@ -528,15 +529,29 @@ def classify(label: str) -> tuple[str, str] | None:
     (('eeg', 'Fp1'), ('ecg', 'ECG'), None)
     """
     text = label.strip()
-    if _site(text) is not None:
-        return "eeg", _site(text) or text
+    if _derivation(text) is not None:
+        return "eeg", _derivation(text) or text
     match = _KIND.match(text)
     if match is None or match.lastgroup is None or re.match(r"[a-z]", text[match.end() :], re.IGNORECASE):
         return None
-    rest = text[match.end() :].strip(" _:-")
+    rest = text[match.end() :].strip(" _:.-")
     if match.lastgroup == "eeg" and rest:
-        return "eeg", _site(rest) or rest
-    return match.lastgroup, rest if rest and not rest.isdigit() else text
+        return "eeg", _derivation(rest) or rest
+    named = rest if rest and not rest.isdigit() else text
+    # an ECG by its German name is the same channel, also to who looks for it by name
+    return match.lastgroup, re.sub("^EKG", "ECG", named) if match.lastgroup == "ecg" else named
+
+
+_EARS = {"a1a2": "A1A2", "a1+a2": "A1+A2", "a1/a2": "A1/A2", "m1m2": "M1M2", "m1+m2": "M1+M2", "m1/m2": "M1/M2"}
+
+
+def _derivation(text: str) -> str | None:
+    """Return a site, or two that a channel is between (``Fp1-A1``, ``C3-M2``, ``Fz-Cz``), in the usual spelling."""
+    if _site(text) is not None:
+        return _site(text)
+    first, mark, second = text.partition("-")
+    sites = _SITES.get(first.strip().lower()), _SITES.get(second.strip().lower(), _EARS.get(second.strip().lower()))
+    return "-".join(site for site in sites if site) if mark and all(sites) else None
 
 
 def _site(text: str) -> str | None:
@@ -592,6 +607,59 @@ def to_unit(values: np.ndarray, modality: str, unit: str) -> np.ndarray | None:
     return values if name in _SAME.get(modality, ()) else None
 
 
+_SIZES = {
+    "eeg": (1e-2, 1e4),
+    "eog": (1e-2, 1e5),
+    "ecg": (1e-3, 1e2),
+    "emg": (1e-5, 1e2),
+    "eda": (5e-3, 5e2),
+    "temp": (5.0, 60.0),
+    "acc": (1e-3, 20.0),
+}
+"""What numbers of a modality are like in its unit, within an order of magnitude of what no sensor shows: of potentials
+the scatter, of the others the size. A wrong unit is off by a thousand, or upside down."""
+
+_LOOKED_AT = 100_000  # samples of a channel that tell its size well enough
+
+_FROM_MIDDLE = ("eeg", "eog", "ecg", "emg")
+
+
+def doubtful(values: np.ndarray, modality: str, unit: str) -> str:
+    """Say that a unit which someone stated can hardly be that of these numbers.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_channels, n_times)
+        Samples, already in the unit of :data:`limbeck.recording.UNITS`; NaN where missing.
+    modality : str
+    unit : str
+        As it was stated.
+
+    Returns
+    -------
+    str
+        A sentence without its full stop; ``""`` where nothing is odd, and for signals that do not move at all.
+    """
+    if modality not in _SIZES:
+        return ""
+    values = values[:, :: max(1, values.shape[1] // _LOOKED_AT)]
+    if not np.isfinite(values).any():
+        return ""
+    sizes = np.abs(values)
+    if modality in _FROM_MIDDLE:
+        finite = [row[np.isfinite(row)] for row in values]
+        sizes = np.concatenate([np.abs(row - np.median(row)) for row in finite if len(row)])
+    size = float(np.nanmedian(sizes))
+    low, high = _SIZES[modality]
+    if size == 0 or low <= size <= high:
+        return ""
+    what = "scatter by" if modality in _FROM_MIDDLE else "are"
+    return (
+        f"the numbers, taken to be in {unit}, {what} {size:.3g} {UNITS[modality]} in the middle, where {modality} is "
+        f"between {low:g} and {high:g}; is the unit right"
+    )
+
+
 # ---------------------------------------------------------------------------------------------------------------------
 # Recordings
 # ---------------------------------------------------------------------------------------------------------------------
@@ -607,6 +675,7 @@ def read_recording(
     ratings: Mapping[str, float] | None = None,
     events: Sequence[Event] | None = None,
     select: Mapping[str, Sequence[str]] | None = None,
+    channels: Mapping[str, str] | None = None,
 ) -> Recording:
     """Read an EDF or BDF file as a recording.
 
@@ -621,6 +690,9 @@ def read_recording(
     select : mapping of str to sequence of str, optional
         By modality, the channels wanted, in this order, by the names that :func:`classify` gives them. By default every
         channel whose label says what it is.
+    channels : mapping of str to str, optional
+        By label as the file has it, the modality of channels whose label does not say it, or says another; ``""``
+        leaves one out. Labels that are not in the file are noted. Not together with `select`.
 
     Returns
     -------
@@ -635,19 +707,20 @@ def read_recording(
     """
     header = read_header(path)
     _refuse_gaps(header)
-    groups, label_notes = _by_label(header) if select is None else _selected(header, select)
+    groups, label_notes = _by_label(header, channels or {}) if select is None else _selected(header, select)
     notes = _surplus_note(header) + label_notes
     signals: dict[str, Signal] = {}
     records = _records(header)
-    for modality, channels in groups.items():
-        signal, left_out = _signal(records, header, modality, channels)
+    for modality, members in groups.items():
+        signal, left_out = _signal(records, header, modality, members)
         notes += left_out
         if signal is not None:
             signals[modality] = signal
     if not signals:
         found = f"the channels {', '.join(channel.label for channel in header.channels) or 'none'}"
         expected = "at least one whose label and unit say what it is, such as 'EEG Fp1' in uV"
-        raise ReadError(path, found=found, expected=expected, advice="Rename the channels in the file.")
+        advice = "Say what they are with the option channels: {label: modality}."
+        raise ReadError(path, found=found, expected=expected, advice=advice)
     if events is None:
         events, more = _annotated(header)
         notes += more
@@ -663,11 +736,15 @@ def _surplus_note(header: Header) -> list[LeftOut]:
     return [LeftOut(f"{header.file}: end", why)]
 
 
-def _by_label(header: Header) -> tuple[dict[str, list[tuple[str, Channel]]], list[LeftOut]]:
+def _by_label(header: Header, said: Mapping[str, str]) -> tuple[dict[str, list[tuple[str, Channel]]], list[LeftOut]]:
+    """Sort the channels by modality: by what was said of them, else by their labels."""
     groups: dict[str, list[tuple[str, Channel]]] = {}
     unknown = []
     for channel in header.channels:
-        kind = classify(channel.label)
+        forced = said.get(channel.label.strip())
+        if forced == "":
+            continue
+        kind = classify(channel.label) if forced is None else (forced, channel.label.strip())
         if kind is None and _TRIGGER.match(channel.label):
             continue
         if kind is None:
@@ -675,10 +752,15 @@ def _by_label(header: Header) -> tuple[dict[str, list[tuple[str, Channel]]], lis
             continue
         modality, name = kind
         groups.setdefault(modality, []).append((name, channel))
-    if not unknown:
-        return groups, []
-    why = "the label does not say what the channel is"
-    return groups, [LeftOut(f"{header.file}: {', '.join(unknown)}", why)]
+    labels = {channel.label.strip() for channel in header.channels}
+    notes = [
+        LeftOut(f"{header.file}: channel {name}", "other files have it; this one is read without it")
+        for name in sorted(set(said) - labels)
+    ]
+    if unknown:
+        why = "the label does not say what the channel is; the option channels ({label: modality}) does"
+        notes.append(LeftOut(f"{header.file}: {', '.join(unknown)}", why))
+    return groups, notes
 
 
 def _selected(
@@ -756,17 +838,61 @@ def list_sessions(path: Path) -> Corpus:
     ReadError
         There is none.
     """
+    return _listed(path, _files(path), {})
+
+
+def _files(path: Path) -> list[Path]:
     files = [path] if not path.is_dir() else [c for c in visible(path) if c.suffix.lower() in _SUFFIXES]
     if not files:
         raise ReadError(path, found="no EDF or BDF file", expected="files that end in .edf or .bdf")
-    found = [(file, partial(_source, file)) for file in files]
+    return files
+
+
+def _listed(path: Path, files: Sequence[Path], channels: Mapping[str, str]) -> Corpus:
+    found = [(file, partial(_source, file, channels)) for file in files]
     sources, left_out = sources_inside(path, found)
     return Corpus("edf", sources, left_out)
 
 
-def _source(file: Path) -> Source:
-    read = partial(read_recording, file, subject=file.stem)
-    return Source(subject=file.stem, read=read, files=(file,), modules=_MODULES)
+def _source(file: Path, channels: Mapping[str, str]) -> Source:
+    read = partial(read_recording, file, subject=file.stem, channels=dict(channels))
+    options = {"channels": dict(channels)} if channels else {}
+    return Source(subject=file.stem, read=read, files=(file,), options=options, modules=_MODULES)
+
+
+def _checked(channels: Mapping[str, str] | None) -> dict[str, str]:
+    """Return what was said of channels, by label, after finding all mistakes in it."""
+    if channels is not None and not isinstance(channels, Mapping):
+        raise DataError(f"channels: found {channels!r}; expected a mapping of labels to modalities.")
+    said = {str(label).strip(): str(modality or "").strip().lower() for label, modality in (channels or {}).items()}
+    wrong = [(label, modality) for label, modality in said.items() if modality not in ("", *MODALITIES)]
+    if wrong:
+        raise DataError(
+            " ".join(f"channels: '{label}' cannot be '{name}'.{which_modality(name)}" for label, name in wrong)
+        )
+    return said
+
+
+def _refuse_unknown(sources: Sequence[Source], channels: Mapping[str, str]) -> None:
+    """Refuse labels that no file has: a slip of the pen would otherwise decide nothing.
+
+    Where a file cannot be read, it may be the one that has them, and nothing is refused.
+    """
+    missing: set[str] = set(channels)
+    labels: set[str] = set()
+    for source in sources if missing else ():
+        try:
+            own = {channel.label.strip() for channel in read_header(source.files[0]).channels}
+        except ReadError:
+            return
+        labels |= own
+        missing -= own
+    if missing:
+        raise DataError(
+            " ".join(
+                f"channels: no file has a channel '{name}'.{did_you_mean(name, labels)}" for name in sorted(missing)
+            )
+        )
 
 
 @dataset(
@@ -781,10 +907,12 @@ def _source(file: Path) -> Source:
         access="own",
         checked="the formats' specifications; 44 real EDF+ files of EEGMAT",
         obtain="Your own: any recorder or program that writes EDF, EDF+, BDF or BDF+.",
-        uncertain=("what a channel is, where its label does not say: it is left out, and named",),
+        uncertain=("what a channel is, where its label does not say: left out unless channels={label: modality}",),
     ),
 )
-def edf(root: Path | None, *, subjects: Sequence[str] | None = None) -> Corpus:
+def edf(
+    root: Path | None, *, subjects: Sequence[str] | None = None, channels: Mapping[str, str] | None = None
+) -> Corpus:
     """EDF(+) and BDF(+) files: a recording per file, typed by the channels' labels, with the annotations as events.
 
     Parameters
@@ -793,6 +921,9 @@ def edf(root: Path | None, *, subjects: Sequence[str] | None = None) -> Corpus:
         A file, or a folder of files; the subject is the file's stem.
     subjects : sequence of str, optional
         Only these.
+    channels : mapping of str to str, optional
+        By label as the files have it, what a channel is where its label does not say so: a modality (``{"Schmerz":
+        "eda"}``), or ``""`` to leave it out.
 
     Returns
     -------
@@ -801,12 +932,15 @@ def edf(root: Path | None, *, subjects: Sequence[str] | None = None) -> Corpus:
     Raises
     ------
     DataError
-        No root is given, it does not exist, or a subject asked for is not there.
+        No root is given, it does not exist, a subject or channel asked for is not there, or a modality is none.
     ReadError
         There is no such file in `root`.
     """
     if root is None:
         raise DataError("The data set 'edf' needs a root: the folder of your own files.")
-    corpus = list_sessions(locate("edf", root))
+    said = _checked(channels)
+    path = locate("edf", root)
+    corpus = _listed(path, _files(path), said)
+    _refuse_unknown(corpus.sources, said)
     kept = chosen(corpus.subjects, subjects, str)
     return Corpus("edf", tuple(source for source in corpus.sources if source.subject in kept), corpus.left_out)

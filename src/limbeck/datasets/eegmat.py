@@ -15,6 +15,7 @@ from pathlib import Path
 from limbeck.datasets import Check, DatasetInfo, dataset, locate
 from limbeck.datasets.edf import read_header, read_recording
 from limbeck.datasets.files import chosen, find_folder, is_inside, sources_inside, visible
+from limbeck.datasets.inspecting import spans
 from limbeck.datasets.numbers import shown
 from limbeck.datasets.tables import read_rows
 from limbeck.datasets.validating import outcome
@@ -122,7 +123,9 @@ def _checks(root: Path, corpus: Corpus) -> Iterator[Check]:
     blank = sorted({source.subject for source in corpus.sources if not source.options["ratings"]})
     rated = len(trials) if len(blank) < len(trials) else 0
     what = "subject-info.csv has every subject"
-    yield outcome(what, blank, rated, of="subjects", missing="there is no readable subject-info.csv")
+    check = outcome(what, blank, rated, of="subjects", missing="there is no readable subject-info.csv")
+    found = f"nothing of {spans(blank)}: the table was cut, or is not the published one" if blank else check.found
+    yield Check(what, check.passed, found if rated else check.found)
 
 
 @dataset(
@@ -131,6 +134,7 @@ def _checks(root: Path, corpus: Corpus) -> Iterator[Check]:
         title="EEGMAT: EEG and ECG at rest and in mental arithmetic",
         modalities=("eeg", "ecg"),
         subjects=36,
+        names=tuple(f"Subject{number:02d}" for number in range(36)),
         licence="ODC-By 1.0",
         citation="Zyma et al., Electroencephalograms during Mental Arithmetic Task Performance, Data 4(1):14, 2019",
         url="https://physionet.org/content/eegmat/1.0.0/",

@@ -13,7 +13,7 @@ import urllib.parse
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
-from limbeck.datasets import data_home
+from limbeck.datasets import DATASETS, data_home, how_to_get
 from limbeck.errors import DataError, DownloadError, did_you_mean
 
 __all__ = ["BASE_URLS", "checksums", "fetch", "fetchable"]
@@ -46,7 +46,8 @@ def checksums(name: str) -> dict[str, str]:
         The data set has no list: it cannot be fetched.
     """
     if name not in BASE_URLS:
-        raise DataError(f"The data set '{name}' cannot be fetched.{did_you_mean(name, BASE_URLS)}")
+        hint = f" {how_to_get(name)}" if name in DATASETS else did_you_mean(name, BASE_URLS)
+        raise DataError(f"The data set '{name}' cannot be fetched.{hint}")
     text = (importlib.resources.files("limbeck.datasets") / "checksums" / f"{name}.txt").read_text("utf-8")
     return _parse(text, f"{name}.txt")
 

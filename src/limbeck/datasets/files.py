@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
-from limbeck.errors import DataError, ReadError, did_you_mean
+from limbeck.errors import DataError, ReadError
 from limbeck.recording import LeftOut, Recording, Source
 
 __all__ = [
@@ -20,11 +20,14 @@ __all__ = [
     "read_bytes",
     "renamed",
     "sources_inside",
+    "there_are",
     "visible",
 ]
 
 LARGEST_FILE = 128 * 2**20
 """Bytes of text that a reader takes into memory at once; a wristband's battery is empty before that."""
+
+_LISTED = 60  # names in a message: all of any published corpus but the largest
 
 _SYSTEM_NAMES = {"__macosx", "thumbs.db", "desktop.ini"}
 
@@ -166,8 +169,21 @@ def chosen(found: Iterable[str], wanted: Iterable[str | int] | None, spelling: C
     names = {spelling(str(subject)) for subject in wanted}
     missing = sorted(names - set(subjects))
     if missing:
-        raise DataError(" ".join(f"There is no subject '{name}'.{did_you_mean(name, subjects)}" for name in missing))
+        unknown = ", ".join(f"'{name}'" for name in missing)
+        raise DataError(f"There is no subject {unknown}.{there_are(subjects)}")
     return [subject for subject in subjects if subject in names]
+
+
+def there_are(names: Sequence[str]) -> str:
+    """Return the names that there are as a sentence to be put behind a message; of very many, the first.
+
+    Names that differ by a number are all alike: what was meant by one that is not there, nobody can tell.
+    """
+    if not names:
+        return " There is none."
+    more = len(names) - _LISTED
+    listed = f"{', '.join(names[:_LISTED])} and {more} more" if more > 0 else ", ".join(names)
+    return f" There {'is' if len(names) == 1 else 'are'} {listed}."
 
 
 def renamed(source: Source, subject: str) -> Source:

@@ -29,7 +29,9 @@ __all__ = [
     "EventFacts",
     "EventGroup",
     "Inspection",
+    "MissingGroup",
     "RatingGroup",
+    "Reason",
     "RecordingFacts",
     "SignalFacts",
     "SignalGroup",
@@ -42,6 +44,7 @@ __all__ = [
     "inspect",
     "pattern",
     "reasons",
+    "spans",
 ]
 
 Progress = Callable[[int, int, str], None]
@@ -298,7 +301,8 @@ def find_source(corpus: Corpus, subject: str | None = None, trial: str | None = 
     if subject is not None:
         own = [source for source in sources if source.subject == subject]
         if not own:
-            raise DataError(f"{corpus.name}: there is no subject '{subject}'.{did_you_mean(subject, corpus.subjects)}")
+            there = f" There are {spans(corpus.subjects)}." if corpus.subjects else ""
+            raise DataError(f"{corpus.name}: there is no subject '{subject}'.{there}")
         sources = own
     if trial is not None:
         own = [source for source in sources if trial in (source.trial, source.session)]
@@ -365,6 +369,40 @@ class SubjectGroup:
     modalities: Mapping[str, int]
     events: tuple[str, ...]
     seconds: Range
+
+
+@dataclass(frozen=True)
+class MissingGroup:
+    """Subjects who lack a modality that others have, or about as much of its samples.
+
+    Parameters
+    ----------
+    modality : str
+    subjects : tuple of str
+    recorded : bool
+        Whether they have signals of it at all.
+    share : tuple of float
+        Lowest, median and highest share of missing samples over the subjects, in all of their signals of the modality;
+        a recording without it counts for nothing.
+    recordings, of : int
+        In how many of their recordings there is no signal or a sample is missing, and how many recordings they have.
+    """
+
+    modality: str
+    subjects: tuple[str, ...]
+    recorded: bool
+    share: Range
+    recordings: int
+    of: int
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why things were not used: one of them, how many there are, and whose they are, by subject or by file."""
+
+    example: LeftOut
+    count: int
+    whose: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -511,6 +549,40 @@ class Inspection:
             for (recordings, missed, modalities, events), subjects in alike.items()
         ]
 
+    def missing_groups(self) -> list[MissingGroup]:
+        """Return who lacks which modality, or samples of it; of each modality, those who lack most come first."""
+        by_subject: dict[str, list[RecordingFacts]] = {}
+        for facts in self.recordings:
+            by_subject.setdefault(facts.subject, []).append(facts)
+        found = []
+        for modality in dict.fromkeys(name for facts in self.recordings for name in facts.signals):
+            alike: dict[int, list[tuple[str, float, int, int]]] = {}
+            for subject, own in by_subject.items():
+                signals = [facts.signals[modality] for facts in own if modality in facts.signals]
+                without = len(own) - len(signals)
+                share = _share_missing(signals)
+                if without or share:
+                    incomplete = without + sum(signal.missing > 0 for signal in signals)
+                    alike.setdefault(_grade(share), []).append((subject, share, incomplete, len(own)))
+            for grade, rows in sorted(alike.items()):
+                subjects, shares, lacking, of = zip(*rows, strict=True)
+                found.append(MissingGroup(modality, subjects, grade > 0, _range(shares), sum(lacking), sum(of)))
+        return found
+
+    def unused(self) -> list[Reason]:
+        """Return why recordings and files were not used, the most common reason first."""
+        own = {each.why: [each.subject] for each in self.unread}
+        notes = {note for facts in self.recordings for note in facts.notes}
+        return _reasons([item for item in self.left_out if item not in notes and not _says_used(item)], own)
+
+    def notes(self) -> list[Reason]:
+        """Return what could not be used of recordings that are, or was done to them; the most common reason first."""
+        own: dict[LeftOut, list[str]] = {}
+        for facts in self.recordings:
+            for note in facts.notes:
+                own.setdefault(note, []).append(facts.subject)
+        return _reasons([item for item in self.left_out if item in own or _says_used(item)], own)
+
     def event_groups(self) -> list[EventGroup]:
         """Return the events, in the order in which they were met."""
         names = dict.fromkeys(name for facts in self.recordings for name in facts.events)
@@ -622,6 +694,73 @@ def _row(facts: RecordingFacts) -> dict[str, object]:
     row |= {f"trace:{name}": trace.count - trace.missing for name, trace in facts.traces.items()}
     row["notes"] = "; ".join(" ".join(f"{note.what}: {note.why}".split()) for note in facts.notes)
     return row
+
+
+def spans(names: Iterable[str]) -> str:
+    """Return names in few words: those that are numbered one after the other are ``s01 to s08``.
+
+    Parameters
+    ----------
+    names : iterable of str
+        In the order in which they are to be told.
+    """
+    runs: list[list[str]] = []
+    for name in names:
+        if runs and _follows(runs[-1][-1], name):
+            runs[-1].append(name)
+        else:
+            runs.append([name])
+    return ", ".join(f"{run[0]} to {run[-1]}" if len(run) > 2 else ", ".join(run) for run in runs)
+
+
+def _follows(name: str, other: str) -> bool:
+    """Tell whether `other` is the next number after `name`: ``s08`` and ``s09``, ``S9`` and ``S10``."""
+    first, second = (re.fullmatch(r"(.*?)(\d{1,18})(\D*)", each, re.DOTALL) for each in (name, other))
+    if first is None or second is None or (first[1], first[3]) != (second[1], second[3]):
+        return False
+    return int(second[2]) == int(first[2]) + 1 and len(second[2]) in (len(first[2]), len(str(int(second[2]))))
+
+
+def _share_missing(signals: Sequence[SignalFacts]) -> float:
+    """Return the share of missing samples of several signals; NaN where there are none."""
+    samples = sum(signal.seconds * signal.rate * len(signal.channels) for signal in signals)
+    missing = sum(signal.missing * signal.seconds * signal.rate * len(signal.channels) for signal in signals)
+    return missing / samples if samples else 1.0 if signals else float("nan")
+
+
+def _grade(share: float) -> int:
+    """Return how bad a share of missing samples is: from 0, no signal, over 1, no sample, to hardly any missing."""
+    if np.isnan(share):
+        return 0
+    return 2 + sum(share <= limit for limit in (0.5, 0.1, 0.01)) if share < 1 else 1
+
+
+def _says_used(item: LeftOut) -> bool:
+    """Tell whether what a reader says while listing is of recordings that are used nevertheless."""
+    return re.search(r"\b(?:is|are) (?:used|read) without\b", item.why) is not None
+
+
+def _reasons(items: Sequence[LeftOut], owners: Mapping[LeftOut, Sequence[str]]) -> list[Reason]:
+    groups: dict[str, list[LeftOut]] = {}
+    for item in items:
+        groups.setdefault(pattern(item.why.replace(item.what, "")), []).append(item)
+    found = []
+    for own in groups.values():
+        if all(item in owners for item in own):
+            whose = dict.fromkeys(subject for item in own for subject in owners[item])
+        else:
+            whose = dict.fromkeys(_short([item.what.partition(": ")[0] for item in own]))
+        found.append(Reason(own[0], len(own), tuple(whose)))
+    return sorted(found, key=lambda reason: -reason.count)
+
+
+def _short(places: Sequence[str]) -> list[str]:
+    """Return the names of files without the folders that they share."""
+    parts = [re.split(r"[/\\]", place) for place in places]
+    shared = 0
+    while all(len(own) > shared + 1 and own[shared] == parts[0][shared] for own in parts):
+        shared += 1
+    return ["/".join(own[shared:]) for own in parts]
 
 
 def reasons(left_out: Iterable[LeftOut]) -> list[tuple[LeftOut, int]]:

@@ -492,6 +492,7 @@ def _partner_check(root: Path, source: Source) -> Iterator[Check]:
         title="K-EmoCon: debates with wristband, heart belt and EEG headset, emotions annotated every 5 s",
         modalities=("acc", "bvp", "eda", "temp"),
         subjects=_SUBJECTS,
+        names=tuple(f"P{number}" for number in range(1, _SUBJECTS + 1)),
         licence="on request, academic research only",
         citation="Park et al., K-EmoCon, a multimodal sensor dataset for continuous emotion recognition in "
         "naturalistic conversations, Scientific Data 7:293, 2020",

@@ -363,6 +363,7 @@ def _checks(root: Path, corpus: Corpus) -> Iterator[Check]:
         title="SEED: EEG through negative, neutral and positive film clips, in three sessions",
         modalities=("eeg",),
         subjects=_SUBJECTS,
+        names=tuple(f"S{number:02d}" for number in range(1, 16)),
         licence="on application, academic research only",
         citation="Zheng & Lu, Investigating Critical Frequency Bands and Channels for EEG-based Emotion Recognition "
         "with Deep Neural Networks, IEEE Trans. Autonomous Mental Development 7(3):162-175, 2015",

@@ -96,6 +96,7 @@ def _checks(root: Path, corpus: Corpus) -> Iterator[Check]:
         title="SEED-IV: EEG through neutral, sad, frightening and happy film clips, in three sessions",
         modalities=("eeg",),
         subjects=_SUBJECTS,
+        names=tuple(f"S{number:02d}" for number in range(1, 16)),
         licence="on application, academic research only",
         citation="Zheng, Liu, Lu, Lu & Cichocki, EmotionMeter: A Multimodal Framework for Recognizing Human Emotions, "
         "IEEE Trans. Cybernetics 49(3):1110-1122, 2019",

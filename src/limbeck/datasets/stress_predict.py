@@ -19,6 +19,7 @@ import numpy as np
 from limbeck.datasets import Check, DatasetInfo, dataset, locate
 from limbeck.datasets.e4 import MODULES, Session, early_ends, load_session, session_files, trimmed
 from limbeck.datasets.files import chosen, find_folder, is_inside, read_bytes, sources_inside, visible
+from limbeck.datasets.inspecting import spans
 from limbeck.datasets.numbers import HUGE_EXPONENT
 from limbeck.datasets.validating import named, outcome
 from limbeck.errors import ReadError
@@ -272,6 +273,10 @@ def _checks(root: Path, corpus: Corpus) -> Iterator[Check]:
     what = "the table of labels has every subject but S01, up to the last one in it"
     missing = "there is no readable Processed_data with any of them"
     yield outcome(what, unlabelled, sum(number <= last for number in numbers.values()), of="subjects", missing=missing)
+    behind = [subject for subject, number in numbers.items() if number > last]
+    if labelled and behind:
+        found = f"it ends with S{last:02d}, and recordings of {spans(behind)} are there: was it cut?"
+        yield Check("the table of labels goes on to the last subject who is there", None, found, incomplete=True)
     odd, apart, others, compared, read = [], [], [], 0, 0
     for source in corpus.sources:
         try:
@@ -307,6 +312,7 @@ def _checks(root: Path, corpus: Corpus) -> Iterator[Check]:
         title="Stress-Predict: wristband through Stroop, interview and hyperventilation, with rest between",
         modalities=("acc", "bvp", "eda", "temp"),
         subjects=35,
+        names=tuple(f"S{number:02d}" for number in range(1, _SUBJECTS + 1)),
         licence="MIT",
         citation="Iqbal et al., Stress Monitoring Using Wearable Sensors, Sensors 22(21):8135, 2022",
         url="https://github.com/italha-d/Stress-Predict-Dataset",

@@ -10,17 +10,20 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from limbeck.datasets import Check, Checks, checks_of, info, load, locate
+from limbeck.datasets import Check, Checks, DatasetInfo, checks_of, info, load, locate
 from limbeck.datasets.files import find_folder, is_inside, read_bytes
-from limbeck.datasets.inspecting import Inspection, Progress, RecordingFacts, inspect
-from limbeck.errors import LimbeckError
+from limbeck.datasets.inspecting import Inspection, Progress, RecordingFacts, inspect, pattern, spans
+from limbeck.errors import LimbeckError, ReadError
 from limbeck.recording import Corpus
 
 __all__ = ["failed", "general_checks", "named", "outcome", "published_check", "validate"]
+
+LINES = 10
+"""Files that cannot be read of which it is said why; the others are named."""
 
 NAMED = 3
 """Offenders that a check names; the number of the others is said."""
@@ -59,7 +62,8 @@ def validate(
     -------
     list of Check
         The general ones, the comparison with published checksums, and those of the corpus; passed is None for those
-        that could not be made.
+        that could not be made, and for those that hold of what is there while something published is not
+        (`Check.incomplete`).
 
     Raises
     ------
@@ -69,11 +73,14 @@ def validate(
     corpus = load(name, root, **dict(options or {}))
     inspection = inspect(corpus, jobs=jobs, progress=progress)
     known = info(name)
-    checks = list(general_checks(inspection, known.subjects if known.access in ("open", "gated") else 0))
+    chosen = dict(options or {}).get("subjects") is not None
+    published = known if known.access in ("open", "gated") else None
+    checks = list(general_checks(inspection, published, chosen=chosen))
     place = None if known.access == "simulated" else locate(name, None if root is None else Path(root))
     if place is not None:
         checks += published_check(name, place, corpus)
-        checks += _own_checks(checks_of(name), place, corpus)
+        told = {" ".join(each.why.why.split()) for each in inspection.unread}
+        checks += _own_checks(checks_of(name), place, corpus, told)
     return checks
 
 
@@ -82,8 +89,8 @@ def failed(checks: Iterable[Check]) -> bool:
     return any(check.passed is False for check in checks)
 
 
-def _own_checks(make: Checks | None, root: Path, corpus: Corpus) -> Iterator[Check]:
-    """Yield a reader's checks; one that cannot go on because of a file fails, and says which."""
+def _own_checks(make: Checks | None, root: Path, corpus: Corpus, told: Collection[str]) -> Iterator[Check]:
+    """Yield a reader's checks; one that cannot go on because of a file fails, and says which, unless that is `told`."""
     if make is None:
         return
     checks = make(root, corpus)
@@ -91,11 +98,16 @@ def _own_checks(make: Checks | None, root: Path, corpus: Corpus) -> Iterator[Che
         try:
             check = next(checks, None)
         except LimbeckError as error:
-            yield Check(f"what is known of {corpus.name} can be checked", False, str(error))
+            what = f"what is known of {corpus.name} can be checked"
+            if " ".join(str(error).split()) in told:
+                yield Check(what, None, f"{error.file if isinstance(error, ReadError) else 'a file'} cannot be read")
+            else:
+                yield Check(what, False, str(error))
             return
         if check is None:
             return
-        yield check
+        if check.passed is not False or " ".join(check.found.split()) not in told:  # once is enough
+            yield check
 
 
 def named(offenders: Sequence[str]) -> str:
@@ -131,28 +143,32 @@ def outcome(what: str, wrong: Sequence[str], looked_at: int, *, of: str = "", mi
 # ---------------------------------------------------------------------------------------------------------------------
 
 
-def general_checks(inspection: Inspection, published: int = 0) -> Iterator[Check]:
+def general_checks(
+    inspection: Inspection, published: DatasetInfo | None = None, *, chosen: bool = False
+) -> Iterator[Check]:
     """Yield what should hold for every corpus.
 
     Parameters
     ----------
     inspection : Inspection
-    published : int
-        Subjects as published; 0 where the corpus is the user's own.
+    published : DatasetInfo, optional
+        What the corpus is as published; None where it is the user's own.
+    chosen : bool
+        Whether only some of its subjects were asked for.
     """
     yield _readable(inspection)
-    yield _count_of_subjects(inspection, published)
+    yield from _subjects(inspection, published, chosen=chosen)
     if not inspection.recordings:
         return
     yield _told_apart(inspection)
     for what, offends in (
         ("samples are finite, or missing (NaN)", _infinite),
         ("of no signal, more than half of the samples are missing", _mostly_missing),
-        ("no channel is flat or empty", _flat),
+        ("no channel is flat, or empty beside others", _flat),
         ("the signals of a recording cover the same time", _short),
     ):
-        found = [f"{facts.name}: {text}" for facts in inspection.recordings for text in offends(facts)]
-        yield Check(what, not found, named(found))
+        found = [(facts, text) for facts in inspection.recordings for text in offends(facts)]
+        yield Check(what, not found, _by_subject(found))
     yield _no_copies(inspection)
     yield from _annotated(inspection.recordings)
 
@@ -162,16 +178,60 @@ def _readable(inspection: Inspection) -> Check:
     total = len(inspection.recordings) + len(inspection.unread)
     if not inspection.unread:
         return Check(what, total > 0, f"{total} recordings" if total else "found no recording")
-    names = named([" ".join(each.why.why.split()) for each in inspection.unread])
-    return Check(what, False, f"{len(inspection.unread)} of {total} cannot: {names}")
+    by_file: dict[str, list[str]] = {}
+    for each in inspection.unread:
+        by_file.setdefault(each.why.what, []).append(" ".join(each.why.why.split()))
+    lines = [f"{own[0]} ({len(own)} recordings)" if len(own) > 1 else own[0] for own in by_file.values()]
+    more = len(lines) - LINES
+    lines = lines[:LINES] + ([f"and {more} more files: {', '.join([*by_file][LINES:])}"] if more > 0 else [])
+    return Check(what, False, "\n".join([f"{len(inspection.unread)} of {total} cannot:", *lines]))
 
 
-def _count_of_subjects(inspection: Inspection, published: int) -> Check:
-    what = "there are no more subjects than published"
+def _subjects(inspection: Inspection, published: DatasetInfo | None, *, chosen: bool) -> Iterator[Check]:
+    """Check who is there, against who was published, and how many recordings of each were read."""
     found = len(inspection.subjects)
-    if not published:
-        return Check("there are subjects", found > 0, f"{found} subjects")
-    return Check(what, found <= published, f"{found} of {published}")
+    if published is None or not published.subjects:
+        yield Check("there are subjects", found > 0, f"{found} subjects")
+        return
+    listed = _listed(inspection)
+    count = f"{len(listed)} of {published.subjects}"
+    if len(listed) > published.subjects:
+        yield Check("there are no more subjects than published", False, count)
+        return
+    what = "every published subject is there"
+    absent = [name for name in published.names if name not in listed]
+    if chosen:
+        yield Check(what, None, f"{count}, as asked for by the option subjects", incomplete=True)
+    elif absent:
+        yield Check(
+            what, None, f"{count}; {spans(absent)} {'are' if len(absent) > 1 else 'is'} not there", incomplete=True
+        )
+    elif len(listed) < published.subjects:
+        yield Check(what, None, count, incomplete=True)
+    else:
+        yield Check(what, True, count)
+    if published.each:
+        counts = Counter(facts.subject for facts in inspection.recordings)
+        uneven = [f"{subject} has {counts[subject]}" for subject in listed if counts[subject] != published.each]
+        yield outcome(f"{published.each} recordings of every subject were read", uneven, len(listed), of="subjects")
+
+
+def _listed(inspection: Inspection) -> list[str]:
+    """Return the subjects who were found, whether or not anything of theirs can be read."""
+    return [*dict.fromkeys([*inspection.subjects, *(each.subject for each in inspection.unread)])]
+
+
+def _by_subject(found: Iterable[tuple[RecordingFacts, str]]) -> str:
+    """Return what was found, what is alike in the recordings of a subject once, and name every subject."""
+    alike: dict[tuple[str, str], list[str]] = {}
+    for facts, text in found:
+        alike.setdefault((facts.subject, pattern(text)), []).append(f"{facts.name}: {text}")
+    texts = [
+        own[0] + (f" (and {len(own) - 1} more recordings of {subject})" if len(own) > 1 else "")
+        for (subject, _), own in alike.items()
+    ]
+    others = dict.fromkeys(subject for subject, _ in [*alike][NAMED:])
+    return "; ".join(texts[:NAMED]) + (f"; and {len(texts) - NAMED} more, of {spans(others)}" if others else "")
 
 
 def _told_apart(inspection: Inspection) -> Check:
@@ -190,18 +250,17 @@ def _infinite(facts: RecordingFacts) -> list[str]:
 
 def _mostly_missing(facts: RecordingFacts) -> list[str]:
     return [
-        f"{signal.missing:.0%} of {name}"
-        for name, signal in facts.signals.items()
-        if signal.missing > _MOSTLY_MISSING and len(signal.empty) < len(signal.channels)  # those are told as empty
+        f"{signal.missing:.0%} of {name}" for name, signal in facts.signals.items() if signal.missing > _MOSTLY_MISSING
     ]
 
 
 def _flat(facts: RecordingFacts) -> list[str]:
-    return [
-        f"{name} {', '.join((*signal.flat, *signal.empty))}"
-        for name, signal in facts.signals.items()
-        if signal.flat or signal.empty
-    ]
+    found = []
+    for name, signal in facts.signals.items():
+        whole = len(signal.empty) == len(signal.channels)  # told as missing
+        if bad := (*signal.flat, *(() if whole else signal.empty)):
+            found.append(f"{name} {', '.join(bad)}")
+    return found
 
 
 def _short(facts: RecordingFacts) -> list[str]:
@@ -263,8 +322,8 @@ def _annotated(recordings: Sequence[RecordingFacts]) -> Iterator[Check]:
 def published_check(name: str, root: Path, corpus: Corpus) -> Iterator[Check]:
     """Compare files with the checksums that are published with a data set, if any are.
 
-    Files that recordings are read from must be the published ones; of others it is said where they differ. That fewer
-    are there than published is no failure.
+    Files that recordings are read from must be the published ones; of others it is said where they differ. Where fewer
+    are there than published, the check is incomplete.
 
     Parameters
     ----------
@@ -284,10 +343,12 @@ def published_check(name: str, root: Path, corpus: Corpus) -> Iterator[Check]:
     sources = {file.resolve() for each in corpus.sources for file in each.files}
     read: list[str] = []
     other: list[str] = []
+    absent: list[str] = []
     equal = 0
     for path, digest in listed.items():
         file = home / path
         if not file.is_file() or not is_inside(file, home):
+            absent.append(path)
             continue
         if _sha256(file) == digest:
             equal += 1
@@ -296,12 +357,17 @@ def published_check(name: str, root: Path, corpus: Corpus) -> Iterator[Check]:
     if not equal and not read and not other:
         yield Check(what, None, f"none of the {len(listed)} files of {source} is there")
         return
-    found = f"{equal} of the {len(listed)} in {source} are"
+    found = f"{equal} of the {len(listed)} in {source} are there and equal"
+    if absent:
+        found += f"; {len(absent)} are not there: {named(absent)}"
     if read:
         found += f"; differ: {named(read)}"
     if other:
         found += f"; differ, and hold no signals: {named(other)}"
-    yield Check(what, not read, found)
+    if absent and not read:
+        yield Check(what, None, found, incomplete=True)
+    else:
+        yield Check(what, not read, found)
 
 
 def _published(name: str, root: Path) -> tuple[Path, dict[str, str], str]:

@@ -32,6 +32,7 @@ CONDITIONS = {0: "transient", 1: "baseline", 2: "stress", 3: "amusement", 4: "me
 
 _IGNORED = (5, 6, 7)
 _MODULES = tuple(f"limbeck.datasets.{name}" for name in ("wesad", "pickles", "files"))
+_PUBLISHED = tuple(f"S{number}" for number in range(2, 18) if number != 12)
 _LABEL_RATE = 700.0
 _SLACK = 1.0  # seconds by which a wrist signal may be shorter or longer than the chest's
 
@@ -411,8 +412,7 @@ def _read(
 
 def _checks(root: Path, corpus: Corpus) -> Iterator[Check]:
     """Check subjects, conditions and questionnaires; every recording is read once more for its labels."""
-    known = {f"S{number}" for number in range(2, 18)} - {"S12"}
-    strangers = sorted(set(corpus.subjects) - known)
+    strangers = sorted(set(corpus.subjects) - set(_PUBLISHED))
     yield outcome("subjects are S2 to S17 without S12", strangers, len(corpus.subjects), of="subjects")
     incomplete, unlike, apart, read, asked = [], [], [], 0, 0
     for source in corpus.sources:
@@ -461,6 +461,7 @@ def _spans_apart(file: Path, subject: str, events: Sequence[Event]) -> list[str]
         title="WESAD: chest belt and wristband through baseline, stress, amusement and meditation",
         modalities=("acc", "bvp", "ecg", "eda", "emg", "resp", "temp"),
         subjects=15,
+        names=_PUBLISHED,
         licence="academic research, non-commercial",
         citation="Schmidt et al., Introducing WESAD, ICMI 2018",
         url="https://archive.ics.uci.edu/dataset/465",

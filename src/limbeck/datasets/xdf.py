@@ -29,11 +29,23 @@ import numpy as np
 
 from limbeck.datasets import Check, DatasetInfo, dataset, locate, markup
 from limbeck.datasets.clocks import BREAK, Steady, dejitter, place, robust_line
-from limbeck.datasets.edf import classify, to_unit
+from limbeck.datasets.edf import classify, doubtful, to_unit
 from limbeck.datasets.files import chosen, inside, is_inside, sources_inside, visible
 from limbeck.datasets.numbers import shown
 from limbeck.errors import DataError, ReadError, did_you_mean
-from limbeck.recording import MODALITIES, UNITS, Clock, Corpus, Event, LeftOut, Recording, Signal, Source, Trace
+from limbeck.recording import (
+    MODALITIES,
+    UNITS,
+    Clock,
+    Corpus,
+    Event,
+    LeftOut,
+    Recording,
+    Signal,
+    Source,
+    Trace,
+    which_modality,
+)
 
 __all__ = ["Stream", "list_sessions", "looks_like", "read_recording", "read_streams", "synchronised", "xdf"]
 
@@ -651,13 +663,18 @@ def read_recording(
     file, options = Path(file), options or _Options()
     contents = _read(file if root is None else inside(file, root))
     notes = list(contents.notes)
-    _refuse_unknown(file, contents, options)
+    notes += _lacking(file, contents, options)
     sensed, traced, marked = _sorted(file, contents, options, notes)
     picked = _picked(file, sensed, options, notes)
     signals, clocks = _signals(file, contents, picked, options, notes)
+    sampled = [stream for stream in contents.streams.values() if stream.samples and stream.format != "string"]
+    if not signals and contents.notes and not sampled:
+        held = ", ".join(stream.name for stream in contents.streams.values())
+        found = f"no samples: {contents.notes[0].why}" + (f" (streams: {held})" if held else "")
+        raise ReadError(file, found=found[:2000], expected="a whole file", advice="Copy it again.")
     if not signals:
         held = ", ".join(f"{stream.name} ({stream.kind or 'no type'})" for stream in contents.streams.values())
-        why = f" ({notes[-1].why})" if notes else ""
+        why = f" ({'; '.join(dict.fromkeys(note.why for note in (*contents.notes, notes[-1])))})" if notes else ""
         raise ReadError(
             file,
             found=f"the streams {held or 'none'}{why}"[:2000],
@@ -686,18 +703,42 @@ def _since(clock: Clock, zero: float) -> Clock:
     return Clock(clock.offset - zero, clock.drift, clock.jitter, gaps, clock.source)
 
 
-def _refuse_unknown(file: Path, contents: _Contents, options: _Options) -> None:
-    """Refuse options about streams that are not there: a slip of the pen would otherwise decide nothing."""
-    names = {stream.name for stream in contents.streams.values()} | {str(number) for number in contents.streams}
-    for option in ("streams", "rates"):
-        for name in sorted(set(getattr(options, option)) - names):
-            raise ReadError(
-                file,
-                where=f"option {option}",
-                found=f"no stream '{name}'",
-                expected="the name or number of a stream",
-                advice=did_you_mean(name, names).strip(),
-            )
+def _callable(contents: _Contents) -> set[str]:
+    """Return how options may call the streams of a file: by name or number."""
+    return {stream.name for stream in contents.streams.values()} | {str(number) for number in contents.streams}
+
+
+def _lacking(file: Path, contents: _Contents, options: _Options) -> list[LeftOut]:
+    """Name the streams that an option is about and that this file has not."""
+    absent = sorted({*options.streams, *options.rates} - _callable(contents))
+    return [LeftOut(f"{file}: stream '{name}'", "not in this file, which is read without it") for name in absent]
+
+
+def _refuse_unknown(sources: Sequence[Source], options: _Options) -> None:
+    """Refuse options about streams that no file has: a slip of the pen would otherwise decide nothing.
+
+    Where a file cannot be read to its end, it may be the one that has them, and nothing is refused.
+    """
+    missing = {*options.streams, *options.rates}
+    names: set[str] = set()
+    for source in sources if missing else ():
+        try:
+            contents = _read(source.files[0])
+        except ReadError:
+            return
+        if contents.notes:
+            return
+        names |= _callable(contents)
+        missing -= names
+        if not missing:
+            return
+    mistakes = [
+        f"{option}: no file has a stream '{name}'.{did_you_mean(name, names)}"
+        for option in ("streams", "rates")
+        for name in sorted(set(getattr(options, option)) & missing)
+    ]
+    if mistakes:
+        raise DataError(" ".join(mistakes))
 
 
 def _sorted(
@@ -856,6 +897,10 @@ def _signal(
     if not np.isfinite(data).any():
         notes.append(LeftOut(f"{file}: {stream}: {modality}", "all samples are missing"))
         return None
+    given = options.units.get(modality, "")
+    doubt = doubtful(data, modality, given) if given else ""
+    if doubt:
+        notes.append(LeftOut(f"{file}: {stream}: {modality}: unit", f"{doubt} (option units)"))
     placed = place(data, steady.stamps, rate)
     drift = (rate / steady.rate - 1) * 1e6 if np.isfinite(steady.rate) and not stream.can_drop else 0.0
     if placed.gaps:
@@ -1158,6 +1203,11 @@ def list_sessions(path: Path) -> Corpus:
     return _listed(path, "auto", _Options())
 
 
+def _which_role(role: str, roles: Sequence[str]) -> str:
+    hint = which_modality(role)
+    return hint if hint.endswith("here.") else did_you_mean(role, [name for name in roles if name])
+
+
 def _checked(
     streams: Mapping[str, str] | None,
     rates: Mapping[str, float] | None,
@@ -1175,7 +1225,7 @@ def _checked(
     said = {str(name): str(role) for name, role in (streams or {}).items()}
     for name, role in said.items():
         if role not in roles:
-            mistakes.append(f"streams: '{name}' cannot be '{role}'.{did_you_mean(role, roles)}")
+            mistakes.append(f"streams: '{name}' cannot be '{role}'.{_which_role(role, roles)}")
     hertz: dict[str, float] = {}
     for name, rate in (rates or {}).items():
         usable = isinstance(rate, int | float) and not isinstance(rate, bool) and 0 < rate <= _HIGHEST_RATE
@@ -1185,7 +1235,7 @@ def _checked(
             mistakes.append(f"rates: found {rate!r} for '{name}'; expected Hz above 0.")
     for modality, unit in (units or {}).items():
         if modality not in MODALITIES:
-            mistakes.append(f"units: there is no modality '{modality}'.{did_you_mean(str(modality), MODALITIES)}")
+            mistakes.append(f"units: there is no modality '{modality}'.{which_modality(str(modality))}")
         elif not isinstance(unit, str) or _converted(np.ones(1), modality, unit) is None:
             mistakes.append(f"units: {unit!r} cannot be converted into {UNITS[modality]}.")
     for option, value, allowed in (
@@ -1303,7 +1353,8 @@ def xdf(
         Where the subject's name is. ``auto``: ``sub-`` (with ``ses-``) in the file's name, else the first folder below
         `root`, else the file's stem.
     streams : mapping of str to str, optional
-        By name or number, what a stream is: a modality, ``trace``, ``events``, or ``""`` to leave it out.
+        By name or number, what a stream is: a modality, ``trace``, ``events``, or ``""`` to leave it out. A file that
+        lacks the stream is read without it; a name that no file has is refused.
     rates : mapping of str to float, optional
         By name or number, the rate in Hz of a stream that says another, or none.
     units : mapping of str to str, optional
@@ -1329,6 +1380,7 @@ def xdf(
     if root is None:
         raise DataError("The data set 'xdf' needs a root: the folder of your own files.")
     corpus = _listed(locate("xdf", root), naming, options)
+    _refuse_unknown(corpus.sources, options)
     called = set(corpus.subjects)
     kept = chosen(corpus.subjects, subjects, lambda name: name if name in called else name.removeprefix("sub-"))
     return Corpus("xdf", tuple(source for source in corpus.sources if source.subject in kept), corpus.left_out)

@@ -9,8 +9,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from limbeck.models.cnn_rnn import checked_widths
 from limbeck.models.contract import MODELS, InputShape, Network, Outputs
+from limbeck.models.shapes import checked_widths
+from limbeck.models.starts import start_glorot
 
 __all__ = ["BDAE"]
 
@@ -38,7 +39,7 @@ class BDAE(Network):
 
     In the paper each pair of layers is first trained as a restricted Boltzmann machine, the whole is then tuned on the
     reconstruction alone, and a linear support-vector machine reads the code. Here there is no such first training, and
-    the labels reach the encoder too; with `as_published` they train nothing but the linear layer, whose scores are
+    the labels reach the encoder too; with `as_released` they train nothing but the linear layer, whose scores are
     those of a linear machine on the code.
 
     Parameters
@@ -51,7 +52,7 @@ class BDAE(Network):
         Widths of the layers of each branch.
     code : int
         Width of the shared code.
-    as_published : bool
+    as_released : bool
         Whether the prediction's loss stops at the code.
 
     Notes
@@ -62,13 +63,15 @@ class BDAE(Network):
     """
 
     reads = "features"
+    taken = ("shared", "reconstruction")
     min_modalities = 2
     paper: ClassVar[str] = (
         "Liu, Zheng and Lu, Emotion recognition using multimodal deep learning, International Conference on Neural "
         "Information Processing, 2016"
     )
     example: ClassVar[Mapping[str, InputShape]] = {"eeg": InputShape(310), "gaze": InputShape(33)}
-    idle: ClassVar[Mapping[str, str]] = {
+    initialise = staticmethod(start_glorot)
+    idle: Mapping[str, str] = {
         "unfold.*": "only a loss on the reconstruction reaches the decoder",
         "decoders.*": "only a loss on the reconstruction reaches the decoder",
     }
@@ -80,18 +83,21 @@ class BDAE(Network):
         *,
         hidden: Sequence[int] | int = (64, 64),
         code: int = 32,
-        as_published: bool = False,
+        as_released: bool = False,
     ) -> None:
         super().__init__()
         hidden, (code,) = checked_widths("bdae", "hidden", hidden), checked_widths("bdae", "code", code)
         columns = {name: shape.channels for name, shape in modalities.items()}
-        self.width, self.as_published = hidden[-1], as_published
+        self.width, self.as_released = hidden[-1], as_released
+        if as_released:
+            stops = "the loss of the prediction stops at the code"
+            self.idle = {**self.idle, "encoders.*": stops, "share.*": stops}
         self.encoders = nn.ModuleDict({name: _layers([n, *hidden], last=True) for name, n in columns.items()})
         self.share = nn.Linear(hidden[-1] * len(columns), code)
         self.unfold = nn.Linear(code, hidden[-1] * len(columns))
         self.decoders = nn.ModuleDict({name: _layers([*hidden[::-1], n], last=False) for name, n in columns.items()})
         self.head = nn.Linear(code, n_outputs)
-        self.apply(self.initialise)
+        self.apply(start_glorot)
         with torch.no_grad():
             self.unfold.weight.copy_(self.share.weight.T)
             for name, encoder in self.encoders.items():
@@ -102,18 +108,11 @@ class BDAE(Network):
                 for layer, mirror in zip(there, reversed(back), strict=True):
                     mirror.weight.copy_(layer.weight.T)
 
-    @staticmethod
-    def initialise(module: nn.Module) -> None:
-        """Draw the weights of linear layers by Glorot and Bengio's uniform rule, with biases of zero."""
-        if isinstance(module, nn.Linear):
-            nn.init.xavier_uniform_(module.weight)
-            nn.init.zeros_(module.bias)
-
     def forward(self, inputs: dict[str, Tensor]) -> Outputs:
         """Return logits or a trace's value with the named features."""
         branches = {name: encoder(inputs[name]) for name, encoder in self.encoders.items()}
         shared = torch.sigmoid(self.share(torch.cat(list(branches.values()), dim=-1)))
         parts = torch.sigmoid(self.unfold(shared)).split(self.width, dim=-1)
         decoded = [decoder(part) for decoder, part in zip(self.decoders.values(), parts, strict=True)]
-        prediction = self.head(shared.detach() if self.as_published else shared)
+        prediction = self.head(shared.detach() if self.as_released else shared)
         return Outputs(prediction, {**branches, "shared": shared, "reconstruction": torch.cat(decoded, dim=-1)})

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from limbeck.errors import LimbeckError
-from limbeck.models.cnn_rnn import checked_widths
-from limbeck.models.contract import MODELS, InputShape, Network, Outputs
+from limbeck.models.contract import MODELS, FeatureNetwork, InputShape, Outputs
 from limbeck.models.layers import Dropout
+from limbeck.models.shapes import checked_widths
 
 __all__ = ["CGAN", "Discriminator"]
 
@@ -51,7 +51,7 @@ class Discriminator(nn.Module):
 
 
 @MODELS.register("cgan")
-class CGAN(Network):
+class CGAN(FeatureNetwork):
     """Conditional GAN, as deployed: a generator of multimodal features from a cheap modality, and a classifier of them.
 
     Features: ``condition`` (batch, n_columns), the columns it was given, in the order of the view; ``generated``
@@ -86,7 +86,6 @@ class CGAN(Network):
     the single linear layer of the classifier are our choice.
     """
 
-    reads = "features"
     paper: ClassVar[str] = (
         "Yan, Zhao and Lu, Simplifying multimodal emotion recognition with single eye movement modality, ACM "
         "Multimedia, 2021"
@@ -108,10 +107,8 @@ class CGAN(Network):
             known = ", ".join(get_args(Activation))
             raise LimbeckError(f"cgan: activation is '{activation}'; expected one of {known}.")
         hidden, (code,) = checked_widths("cgan", "hidden", hidden), checked_widths("cgan", "code", code)
-        self.modalities = list(modalities)
-        columns = sum(shape.channels for shape in modalities.values())
         self.generator = nn.Sequential()
-        for pair in pairwise([columns, *hidden]):
+        for pair in pairwise([self._read(modalities), *hidden]):
             self.generator.extend([nn.Linear(*pair), nn.LeakyReLU(SLOPE), Dropout(dropout)])
         self.generator.append(nn.Linear(hidden[-1], code))
         self.generator.append(nn.Sigmoid() if activation == "sigmoid" else nn.Identity())
@@ -119,6 +116,6 @@ class CGAN(Network):
 
     def forward(self, inputs: dict[str, Tensor]) -> Outputs:
         """Return logits or a trace's value with the named features."""
-        condition = torch.cat([inputs[name] for name in self.modalities], dim=-1)
+        condition = self._row(inputs)
         generated = self.generator(condition)
         return Outputs(self.head(generated), {"condition": condition, "generated": generated})

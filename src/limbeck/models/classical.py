@@ -11,6 +11,8 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import itertools
+import math
+import numbers
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -37,6 +39,9 @@ __all__ = [
 
 LEAST_PROBABILITY = 1e-6
 """Probabilities are clipped to this before the logarithm: a forest whose trees all agree says 0 of other classes."""
+
+EXACT = 1e-9
+"""Share of a column's range below which it does not vary within a class."""
 
 INNER_FOLDS = 5
 """At most so many parts of the subjects for choosing among options and for the scale of an SVM's probabilities."""
@@ -88,7 +93,7 @@ class Classical(Network):
 
     def __init__(self, modalities: Mapping[str, InputShape], n_outputs: int, **options: Any) -> None:
         super().__init__()
-        name = next((name for name in MODELS if class_of(name) is type(self)), type(self).__name__)
+        self.known_as = name = next((name for name in MODELS if class_of(name) is type(self)), type(self).__name__)
         if n_outputs == 1 and not self.traces:
             able = (other for other in MODELS if is_classical(other) and getattr(class_of(other), "traces", False))
             raise LimbeckError(f"The model '{name}' tells classes apart and predicts no trace; use {', '.join(able)}.")
@@ -180,7 +185,8 @@ class Classical(Network):
         Raises
         ------
         DataError
-            For rows that do not fit the model, and where there are options to choose from and one subject only.
+            For rows that do not fit the model, where there are options to choose from and one subject only, and where
+            the library cannot fit with these options.
         LimbeckError
             When the package that the model needs is not installed.
         """
@@ -193,9 +199,14 @@ class Classical(Network):
         kept = weights > 0
         x, y, weights, groups = x[kept], y[kept], weights[kept], groups[kept]
         seed = int(seed) % 2**31
-        with _one_thread():
-            self.chosen = self._choose(x, y, weights, seed, groups) if len(self.candidates) > 1 else self.candidates[0]
-            self._fit(x, y, weights, seed, groups, self.chosen)
+        try:
+            with _one_thread():
+                several = len(self.candidates) > 1
+                self.chosen = self._choose(x, y, weights, seed, groups) if several else self.candidates[0]
+                self._fit(x, y, weights, seed, groups, self.chosen)
+        except (TypeError, ValueError, ArithmeticError, LookupError, RuntimeError, MemoryError) as error:
+            tried = self.candidates if self.chosen is None else self.chosen
+            raise DataError(f"The model '{self.known_as}' cannot be fitted with {tried}: {error}") from error
         return self
 
     def logits(self, x: np.ndarray) -> np.ndarray:
@@ -203,6 +214,8 @@ class Classical(Network):
         x = np.asarray(x, dtype=np.float64)
         with _one_thread():
             found = self._predict(x)
+        if not np.isfinite(found).all():
+            raise DataError(f"The model '{self.known_as}' predicts nothing finite with {self.chosen}.")
         if self.n_outputs == 1:
             mean, spread = self._scale
             return (mean + spread * found).reshape(-1, 1).astype(np.float32)
@@ -319,15 +332,15 @@ def _shares_by_class(y: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return shares
 
 
-def _positive(**options: float) -> None:
+def _positive(**options: Any) -> None:
     for option, value in options.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or not value > 0:
+        if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 < float(value) < math.inf:
             raise LimbeckError(f"{option} is {value!r}; expected a number above 0.")
 
 
-def _counts(**options: int | None) -> None:
+def _counts(**options: Any) -> None:
     for option, value in options.items():
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+        if value is not None and (isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1):
             raise LimbeckError(f"{option} is {value!r}; expected a whole number of 1 or more.")
 
 
@@ -379,7 +392,9 @@ class SVM(Classical):
 
     Probabilities are the softmax of the decision values times one factor above 0, which is fitted to the decision
     values of labelled subjects that the machine did not see; so the most probable class is the one that the machine
-    decides for, even where few subjects say little. With one subject the factor is 1. It has no intermediate features.
+    decides for, even where few subjects say little. (Of more than two classes the pairwise votes may tie: the margins
+    then say which is the most probable, where the library would take the first.) With one subject the factor is 1. It
+    has no intermediate features.
 
     Parameters
     ----------
@@ -475,6 +490,8 @@ class KNN(Classical):
 
     def check(self, **options: Any) -> None:
         """Raise a LimbeckError when values of options make no sense."""
+        if options["neighbours"] is None:
+            raise LimbeckError("neighbours must be given.")
         _counts(neighbours=options["neighbours"])
 
     def learn(
@@ -499,8 +516,10 @@ class KNN(Classical):
 class LDA(Classical):
     """Linear discriminant analysis: classes as Gaussians that share one covariance; it predicts no trace.
 
-    Weights count as the classes' shares beforehand: with class weights, as of networks, all are equally likely. It has
-    no intermediate features.
+    Weights count as the classes' shares beforehand: with class weights, as of networks, all are equally likely. Columns
+    that are the same throughout are left out; those that differ between classes and not within any are given a spread
+    of a hundredth of their range, since a Gaussian without one says nothing of values in between. It has no
+    intermediate features.
 
     Parameters
     ----------
@@ -528,8 +547,8 @@ class LDA(Classical):
     def check(self, **options: Any) -> None:
         """Raise a LimbeckError when values of options make no sense."""
         value = options["shrinkage"]
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if value not in (None, "auto") and not (number and 0 <= value <= 1):
+        number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+        if value is not None and value != "auto" and not (number and 0 <= value <= 1):
             raise LimbeckError(f"shrinkage is {value!r}; expected auto, or a number between 0 and 1.")
 
     def learn(
@@ -538,15 +557,30 @@ class LDA(Classical):
         """Fit the model and return its predictor."""
         from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-        solver = "svd" if options["shrinkage"] is None else "lsqr"
-        spread = x.std(axis=0) > 0  # a constant column tells nothing, and has no covariance
-        if not spread.any() or len(x) <= int(y.max()) + 1:  # nor have single windows of each class
-            shares = _shares_by_class(y, weights)
+        shares, classes = _shares_by_class(y, weights), np.arange(int(y.max()) + 1)
+        reach = np.ptp(x, axis=0)  # a constant column tells nothing, and has no covariance
+        if not (reach > 0).any() or len(x) <= len(classes):  # nor have single windows of each class
             return lambda rows: np.tile(shares, (len(rows), 1))
-        fitted = LinearDiscriminantAnalysis(
-            solver=solver, shrinkage=options["shrinkage"], priors=_shares_by_class(y, weights)
-        ).fit(x[:, spread], y)
-        return lambda rows: np.asarray(fitted.predict_proba(rows[:, spread]))
+        within = np.max([np.ptp(x[y == code], axis=0) for code in classes], axis=0)
+        exact = (reach > 0) & (within <= EXACT * reach)
+        others = (reach > 0) & ~exact
+        if options["shrinkage"] and others.any():  # which gives every column a spread
+            others, exact = others | exact, np.zeros_like(exact)
+        means, spread = np.stack([x[y == code].mean(axis=0) for code in classes])[:, exact], 0.01 * reach[exact]
+        fitted: Any = None
+        if others.any():
+            solver = "svd" if options["shrinkage"] is None else "lsqr"
+            fitted = LinearDiscriminantAnalysis(solver=solver, shrinkage=options["shrinkage"], priors=shares)
+            fitted.fit(x[:, others], y)
+
+        def predict(rows: np.ndarray) -> np.ndarray:
+            said = np.tile(shares, (len(rows), 1)) if fitted is None else fitted.predict_proba(rows[:, others])
+            if not exact.any():
+                return np.asarray(said)
+            away = ((rows[:, None, exact] - means) / spread) ** 2
+            return _softmax(np.log(np.maximum(said, 1e-300)) - away.sum(axis=2) / 2)
+
+        return predict
 
 
 @MODELS.register("random_forest")
@@ -588,6 +622,8 @@ class RandomForest(Classical):
         as_released: bool = False,
     ) -> None:
         super().__init__(modalities, n_outputs, trees=trees, depth=depth, leaf=leaf)
+        if not isinstance(as_released, bool):
+            raise LimbeckError(f"as_released is {as_released!r}; expected true or false, and no list of them.")
         self.as_released = as_released
 
     def check(self, **options: Any) -> None:

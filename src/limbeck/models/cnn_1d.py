@@ -8,24 +8,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from limbeck.errors import LimbeckError
 from limbeck.models.contract import MODELS, InputShape, Network, Outputs
 from limbeck.models.layers import Dropout
+from limbeck.models.shapes import refuse_short, shortest_window
 
-__all__ = ["CNN1D", "refuse_short_windows"]
-
-
-def refuse_short_windows(name: str, modalities: Mapping[str, InputShape], *spans: tuple[int, int]) -> None:
-    """Raise LimbeckError if a window is too short for unpadded layers of given kernels and strides, in their order."""
-    shortest = 1
-    for kernel, stride in reversed(spans):
-        shortest = (shortest - 1) * stride + kernel
-    for modality, shape in modalities.items():
-        if shape.length < shortest:
-            raise LimbeckError(
-                f"{name} with these options reads windows of {shortest} samples or more; '{modality}' has "
-                f"{shape.length}. Use longer windows, a higher rate, or a smaller kernel or pool."
-            )
+__all__ = ["CNN1D"]
 
 
 @MODELS.register("cnn_1d")
@@ -78,7 +65,8 @@ class CNN1D(Network):
         as_released: bool = False,
     ) -> None:
         super().__init__()
-        refuse_short_windows("cnn_1d", modalities, (kernel, 2), (2, 2), (kernel, 1), (2, 2))
+        shortest = shortest_window((kernel, 2), (2, 2), (kernel, 1), (2, 2))
+        refuse_short("cnn_1d", modalities, shortest, or_else="a smaller kernel")
         ((self.modality, shape),) = modalities.items()
         self.conv1 = nn.Conv1d(shape.channels, width, kernel, stride=2)
         self.conv2 = nn.Conv1d(width, 2 * width, kernel)

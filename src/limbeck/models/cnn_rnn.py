@@ -12,16 +12,9 @@ from torch import Tensor, nn
 from limbeck.errors import LimbeckError
 from limbeck.models.contract import MODELS, InputShape, Network, Outputs
 from limbeck.models.layers import Dropout
+from limbeck.models.shapes import checked_widths, refuse_short
 
-__all__ = ["CNNRNN", "checked_widths"]
-
-
-def checked_widths(name: str, option: str, widths: Sequence[int] | int) -> list[int]:
-    """Return the widths of layers as a list, of one for a number; LimbeckError for none or for one below 1."""
-    found = [widths] if isinstance(widths, int) else list(widths)
-    if not found or min(found) < 1:
-        raise LimbeckError(f"{name}: {option} is {widths}; expected one width or more, each at least 1.")
-    return found
+__all__ = ["CNNRNN"]
 
 
 @MODELS.register("cnn_rnn")
@@ -84,11 +77,7 @@ class CNNRNN(Network):
             )
         # On one step the recurrent weights would never be used.
         shortest = 2 ** len(width) + 1
-        if shape.length < shortest:
-            raise LimbeckError(
-                f"cnn_rnn with {len(width)} convolutions reads windows of {shortest} samples or more; "
-                f"'{self.modality}' has {shape.length}. Use longer windows or fewer convolutions (width)."
-            )
+        refuse_short("cnn_rnn", modalities, shortest, or_else="fewer convolutions (width)")
         self.convs = nn.Sequential()
         for channels, filters in pairwise([shape.channels, *width]):
             self.convs.append(nn.Conv1d(channels, filters, kernel, stride=2, padding=kernel // 2, bias=False))

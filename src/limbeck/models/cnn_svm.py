@@ -9,9 +9,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from limbeck.models.cnn_1d import refuse_short_windows
-from limbeck.models.cnn_rnn import checked_widths
 from limbeck.models.contract import MODELS, InputShape, Network, Outputs
+from limbeck.models.shapes import checked_widths, refuse_short, shortest_window
 
 __all__ = ["CNNSVM"]
 
@@ -47,6 +46,7 @@ class CNNSVM(Network):
     choice.
     """
 
+    taken = ("joined",)
     paper: ClassVar[str] = "Guo et al., Multimodal emotion recognition using CNN-SVM and data augmentation, 2022"
     example: ClassVar[Mapping[str, InputShape]] = {
         "ecg": InputShape(1, 512, 128.0),
@@ -67,7 +67,7 @@ class CNNSVM(Network):
         width = checked_widths("cnn_svm", "width", width)
         # Without pooling the last span asks for two steps: normalisation knows no variance of one.
         spans = [(kernel, 1), (pool, pool)] * len(width) + ([(2, 1)] if pool == 1 else [])
-        refuse_short_windows("cnn_svm", modalities, *spans)
+        refuse_short("cnn_svm", modalities, shortest_window(*spans), or_else="a smaller kernel or pool")
         self.encoders = nn.ModuleDict()
         steps = 0
         for name, shape in modalities.items():

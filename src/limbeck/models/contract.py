@@ -10,6 +10,7 @@ engine draws.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple
@@ -18,10 +19,12 @@ import torch
 from torch import Tensor, nn
 
 from limbeck.errors import DataError, LimbeckError
+from limbeck.models.options import checked_options
 from limbeck.registry import Registry
 
 __all__ = [
     "MODELS",
+    "FeatureNetwork",
     "InputShape",
     "Layer",
     "Network",
@@ -112,7 +115,12 @@ class Network(nn.Module):
     unexportable : str
         Why it does not become an ONNX file; empty where it does.
     idle : mapping of str to str
-        Parameters whose gradient is zero by the mathematics, as patterns (``"*.key.bias"``), with the reason.
+        Parameters that no gradient of the prediction reaches, as patterns (``"*.key.bias"``), with the reason. What the
+        class says is true of its defaults; an instance whose options change it has an attribute of its own.
+    taken : tuple of str
+        Features whose names no modality may have, since features stand under the names of modalities as well.
+    least : mapping of str to int
+        Lower bounds of options that are whole numbers, where it is not 1 (or the default, if that is less).
     """
 
     family: ClassVar[Literal["network", "classical"]] = "network"
@@ -125,7 +133,24 @@ class Network(nn.Module):
     example: ClassVar[Mapping[str, InputShape]] = {}
     looped: ClassVar[str] = ""
     unexportable: ClassVar[str] = ""
-    idle: ClassVar[Mapping[str, str]] = {}
+    idle: Mapping[str, str] = {}
+    taken: ClassVar[tuple[str, ...]] = ()
+    least: ClassVar[Mapping[str, int]] = {}
+
+
+class FeatureNetwork(Network):
+    """A network that reads features: those of all modalities as one row, in the order of the view."""
+
+    reads: ClassVar[Literal["signals", "features"]] = "features"
+
+    def _read(self, modalities: Mapping[str, InputShape]) -> int:
+        """Remember the order of the modalities and return the number of their features."""
+        self.modalities = tuple(modalities)
+        return sum(shape.channels for shape in modalities.values())
+
+    def _row(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """Return the row, (batch, n_features)."""
+        return torch.cat([inputs[name] for name in self.modalities], dim=-1)
 
 
 def build(
@@ -149,11 +174,17 @@ def build(
     Raises
     ------
     LimbeckError
-        For an unknown model or option, or for shapes that the model cannot read.
+        For an unknown model or option, for a value that an option does not take, or for shapes that the model cannot
+        read.
     """
     mistakes = MODELS.mistakes(name, options)
     if not mistakes:
-        mistakes = input_mistakes(name, modalities)
+        options, mistakes = checked_options(name, MODELS[name], options, class_of(name).least)
+        mistakes += input_mistakes(name, modalities)
+        if n_outputs < 1:
+            mistakes.append(f"A model with {n_outputs} outputs predicts nothing; expected at least 1.")
+        if n_steps < 0:
+            mistakes.append(f"n_steps is {n_steps}; expected 0, for one prediction per window, or more.")
         if n_steps and not class_of(name).per_step:
             able = ", ".join(other for other in MODELS if class_of(other).per_step)
             mistakes.append(
@@ -162,7 +193,11 @@ def build(
     if mistakes:
         raise LimbeckError("\n".join(mistakes))
     steps = {"n_steps": n_steps} if n_steps else {}
-    model: nn.Module = MODELS[name](modalities=dict(modalities), n_outputs=n_outputs, **steps, **options)
+    try:
+        model: nn.Module = MODELS[name](modalities=dict(modalities), n_outputs=n_outputs, **steps, **options)
+    except (TypeError, ValueError, ArithmeticError, LookupError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0].removesuffix(".")
+        raise LimbeckError(f"The model '{name}' cannot be built with {options or 'its defaults'}: {reason}.") from error
     return model
 
 
@@ -187,6 +222,7 @@ def input_mistakes(name: str, modalities: Mapping[str, InputShape]) -> list[str]
             f"The model '{name}' needs at least {model.min_modalities} modalities; the view has {sorted(modalities)}."
         )
     for modality, shape in modalities.items():
+        mistakes += _shape_mistakes(name, modality, shape)
         if reads == "features" and not shape.is_feature:
             mistakes.append(
                 f"The model '{name}' reads features, but '{modality}' is a signal of "
@@ -198,6 +234,30 @@ def input_mistakes(name: str, modalities: Mapping[str, InputShape]) -> list[str]
                 f"The model '{name}' reads signals, but '{modality}' is {shape.channels} features; remove the features "
                 f"step of signals.{modality} or choose a model for features (mlp, linear)."
             )
+    return mistakes
+
+
+_NAMED = nn.ModuleDict()
+"""Whose attributes no modality can be called, since modules stand under the names of modalities."""
+
+
+def _shape_mistakes(name: str, modality: str, shape: InputShape) -> list[str]:
+    """Return what is wrong with one modality for any model, and with its name."""
+    mistakes = []
+    if modality in class_of(name).taken:
+        mistakes.append(
+            f"The model '{name}' has a feature called '{modality}' of its own; give the modality another name."
+        )
+    elif not modality or "." in modality or hasattr(_NAMED, modality):
+        mistakes.append(
+            f"A modality cannot be called '{modality}', a name with a dot or one that PyTorch needs; choose another."
+        )
+    if shape.channels < 1:
+        mistakes.append(f"'{modality}' has {shape.channels} channels; expected at least 1.")
+    if shape.rate is not None and not (math.isfinite(shape.rate) and shape.rate > 0):
+        mistakes.append(f"'{modality}' has a rate of {shape.rate} Hz; expected more than 0, or none for features.")
+    elif shape.rate is not None and shape.length < 1:
+        mistakes.append(f"'{modality}' has windows of {shape.length} samples; expected at least 1.")
     return mistakes
 
 
@@ -256,30 +316,30 @@ class Layer(NamedTuple):
 
 
 def _nearest(name: str, paths: Iterable[str]) -> list[str]:
-    """Return those of the paths that lie below a module's and below no other of them."""
-    below = sorted(path for path in paths if path.startswith(f"{name}."))
+    """Return those of the paths that lie below a module's and below no other of them; the network's own is empty."""
+    below = sorted(path for path in paths if path and path.startswith(f"{name}." if name else ""))
     return [path for path in below if not any(path.startswith(f"{other}.") for other in below)]
 
 
 def layer_table(model: nn.Module, modalities: Mapping[str, InputShape]) -> list[Layer]:
     """Return the layers that hold parameters or change a shape, in the order in which one window passes them.
 
-    Parameters that lie outside of such layers (a position embedding) stand in rows of the module that owns them.
+    Parameters and operations that lie outside of such layers (a position embedding, the products of an attention)
+    stand in rows of the module that owns them, so the rows add up to what the network has. Layers that no window passes
+    follow behind, without a shape.
     """
     from torch.utils.flop_counter import FlopCounterMode
 
     model = _weightless(model)
-    passed: dict[str, tuple[int, ...]] = {}
+    shapes: dict[str, tuple[int, ...]] = {}
     handles = []
     for name, module in model.named_modules():
-        own = next(module.parameters(recurse=False), None)
-        if not (any(module.children()) and own is None) and name:
 
-            def remember(_: nn.Module, __: Any, output: Any, name: str = name) -> None:
-                first = output[0] if isinstance(output, tuple) else output
-                passed[name] = tuple(first.shape[1:]) if isinstance(first, Tensor) else ()
+        def remember(_: nn.Module, __: Any, output: Any, name: str = name) -> None:
+            first = output[0] if isinstance(output, tuple) else output
+            shapes[name] = tuple(first.shape[1:]) if isinstance(first, Tensor) else ()
 
-            handles.append(module.register_forward_hook(remember))
+        handles.append(module.register_forward_hook(remember))
     counter = FlopCounterMode(display=False)
     try:
         with torch.device("meta"), counter:
@@ -292,12 +352,13 @@ def layer_table(model: nn.Module, modalities: Mapping[str, InputShape]) -> list[
     }
     modules = dict(model.named_modules())
     rows = []
-    for name, shape in passed.items():
+    # The network itself stands last, and before it what no window passes.
+    for name in [*(name for name in shapes if name), *(name for name in modules if name and name not in shapes), ""]:
         module = modules[name]
         parameters = sum(p.numel() for p in module.parameters(recurse=False) if p.requires_grad)
-        own = operations.get(name, 0) - sum(operations[inner] for inner in _nearest(name, operations))
-        rows.append(Layer(name, type(module).__name__, shape, parameters, int(own)))
-    bare = sum(p.numel() for p in model.parameters(recurse=False) if p.requires_grad)
-    if bare:
-        rows.append(Layer("", type(model).__name__, (), bare, 0))
+        inner = sum(operations[path] for path in _nearest(name, operations)) if name in operations else 0
+        own = int(operations.get(name, 0) - inner)
+        leaf = name in shapes and not any(module.children())
+        if leaf or parameters or own:
+            rows.append(Layer(name, type(module).__name__, shapes.get(name, ()) if name else (), parameters, own))
     return rows

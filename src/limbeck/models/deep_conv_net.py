@@ -1,101 +1,25 @@
-"""DeepConvNet, and the layers that keep the norm of their weights within a bound."""
+"""DeepConvNet: a deep convolutional network for EEG."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import ClassVar
 
-import torch
 from torch import Tensor, nn
 
 from limbeck.errors import LimbeckError
-from limbeck.models.cnn_1d import refuse_short_windows
 from limbeck.models.contract import MODELS, InputShape, Network, Outputs
-from limbeck.models.layers import Dropout
+from limbeck.models.layers import Dropout, NormedConv1d, NormedConv2d
+from limbeck.models.shapes import refuse_limits, refuse_short, shortest_window
+from limbeck.models.starts import start_glorot
 
-__all__ = ["DeepConvNet", "NormedConv1d", "NormedConv2d", "NormedLinear", "glorot_initialise", "within"]
+__all__ = ["DeepConvNet"]
 
 SCHIRRMEISTER = (
     "Schirrmeister et al., Deep learning with convolutional neural networks for EEG decoding and visualization, "
     "Human Brain Mapping, 2017"
 )
-
-
-def within(weight: Tensor, limit: float | None) -> Tensor:
-    """Return weights whose norm, for each output, is at most `limit`: longer ones are shortened; None for no limit.
-
-    The published constraint shortens the stored weights after each step. Here they are shortened on their way into the
-    layer, so that the engine need not know of it: the same weights predict alike, and the number of parameters stays.
-    Training takes another path, though: what is stored may be longer than the limit, and the gradient there has no
-    part along the weights.
-    """
-    if limit is None:
-        return weight
-    norm = torch.linalg.vector_norm(weight, dim=tuple(range(1, weight.dim())), keepdim=True)
-    return weight * (limit / norm.clamp(min=1e-12)).clamp(max=1.0)
-
-
-class NormedConv1d(nn.Conv1d):
-    """A convolution along time whose filters have a norm of at most `max_norm`; see :func:`within`."""
-
-    def __init__(
-        self, channels: int, filters: int, kernel: int, *, bias: bool = True, max_norm: float | None = None
-    ) -> None:
-        super().__init__(channels, filters, kernel, bias=bias)
-        self.max_norm = max_norm
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return (batch, filters, steps)."""
-        return nn.functional.conv1d(x, within(self.weight, self.max_norm), self.bias)
-
-
-class NormedConv2d(nn.Conv2d):
-    """A convolution over electrodes and time whose filters have a norm of at most `max_norm`; see :func:`within`."""
-
-    def __init__(
-        self,
-        channels: int,
-        filters: int,
-        kernel: tuple[int, int],
-        *,
-        groups: int = 1,
-        bias: bool = True,
-        max_norm: float | None = None,
-    ) -> None:
-        super().__init__(channels, filters, kernel, groups=groups, bias=bias)
-        self.max_norm = max_norm
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return (batch, filters, electrodes, steps)."""
-        return nn.functional.conv2d(x, within(self.weight, self.max_norm), self.bias, groups=self.groups)
-
-
-class NormedLinear(nn.Linear):
-    """A linear layer whose outputs have weights of a norm of at most `max_norm`; see :func:`within`."""
-
-    def __init__(self, inputs: int, outputs: int, *, max_norm: float | None = None) -> None:
-        super().__init__(inputs, outputs)
-        self.max_norm = max_norm
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return (batch, outputs)."""
-        return nn.functional.linear(x, within(self.weight, self.max_norm), self.bias)
-
-
-def glorot_initialise(module: nn.Module) -> None:
-    """Draw the weights of convolutions and linear layers by Glorot and Bengio's uniform rule, with biases of zero."""
-    if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Linear):
-        nn.init.xavier_uniform_(module.weight)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
-
-
-def refuse_limits(name: str, **limits: float | None) -> None:
-    """Raise LimbeckError unless each limit of a norm is None or above zero."""
-    for option, limit in limits.items():
-        if limit is not None and limit <= 0:
-            raise LimbeckError(f"{name}: {option} is {limit}; expected more than 0, or none for no limit.")
 
 
 class _Block(nn.Module):
@@ -149,18 +73,18 @@ class DeepConvNet(Network):
     max_norm, head_max_norm : float or None
         Largest norm of a filter's weights, and of those of an output; None for any.
     as_released : bool
-        Whether the first convolution has a bias.
+        Whether the first convolution has a bias, and weights start as PyTorch draws them, as in that repository.
 
     Notes
     -----
     Layers, norms and initial values (Glorot's uniform rule) are those of the paper and of braindecode. Weights are
-    shortened as they enter a layer (`within`), not where they are stored.
+    shortened as they enter a layer (`limbeck.models.layers.within`), not where they are stored.
     """
 
     max_modalities = 1
     paper: ClassVar[str] = SCHIRRMEISTER
     example: ClassVar[Mapping[str, InputShape]] = {"eeg": InputShape(28, 512, 128.0)}
-    initialise = staticmethod(glorot_initialise)
+    initialise: Callable[[nn.Module], None] | None
 
     def __init__(
         self,
@@ -182,7 +106,7 @@ class DeepConvNet(Network):
         refuse_limits("deep_conv_net", max_norm=max_norm, head_max_norm=head_max_norm)
         # Without pooling the last span asks for two steps: normalisation knows no variance of one.
         spans = [(kernel, 1), (pool, pool)] * depth + ([(2, 1)] if pool == 1 else [])
-        refuse_short_windows("deep_conv_net", modalities, *spans)
+        refuse_short("deep_conv_net", modalities, shortest_window(*spans), or_else="a smaller kernel or pool")
         ((self.modality, shape),) = modalities.items()
         self.temporal = NormedConv2d(1, width, (1, kernel), bias=as_released, max_norm=max_norm)
         self.spatial = NormedConv2d(width, width, (shape.channels, 1), bias=False, max_norm=max_norm)
@@ -196,7 +120,11 @@ class DeepConvNet(Network):
         for _ in range(depth):
             steps = (steps - kernel + 1) // pool
         self.head = NormedConv1d(filters[-1], n_outputs, steps, max_norm=head_max_norm)
-        self.apply(glorot_initialise)
+        self.initialise = None if as_released else start_glorot
+        if not as_released:
+            self.apply(start_glorot)
+        else:
+            self.idle = {"temporal.bias": "normalisation takes away what it adds"}
 
     def forward(self, inputs: dict[str, Tensor]) -> Outputs:
         """Return logits or a trace's value with the named features."""

@@ -8,10 +8,10 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from limbeck.errors import LimbeckError
 from limbeck.models.contract import MODELS, InputShape, Network, Outputs
-from limbeck.models.deep_conv_net import NormedConv2d, NormedLinear, glorot_initialise, refuse_limits
-from limbeck.models.layers import Dropout
+from limbeck.models.layers import Dropout, NormedConv2d, NormedLinear
+from limbeck.models.shapes import refuse_limits, refuse_short
+from limbeck.models.starts import start_glorot
 
 __all__ = ["EEGNet"]
 
@@ -58,7 +58,7 @@ class EEGNet(Network):
     Notes
     -----
     Lawhern et al. 2018 and their released code, whose initial values (Glorot's uniform rule) these are. Weights are
-    shortened as they enter a layer (`limbeck.models.deep_conv_net.within`), not where they are stored. The first
+    shortened as they enter a layer (`limbeck.models.layers.within`), not where they are stored. The first
     normalisation has a bias on which nothing depends; it is kept for the published number of parameters.
     """
 
@@ -68,8 +68,8 @@ class EEGNet(Network):
         "Journal of Neural Engineering, 2018"
     )
     example: ClassVar[Mapping[str, InputShape]] = {"eeg": InputShape(64, 128, 128.0)}
-    idle: ClassVar[Mapping[str, str]] = {"norm1.bias": "the second normalisation takes away what it adds"}
-    initialise = staticmethod(glorot_initialise)
+    idle: Mapping[str, str] = {"norm1.bias": "the second normalisation takes away what it adds"}
+    initialise = staticmethod(start_glorot)
 
     def __init__(
         self,
@@ -89,12 +89,8 @@ class EEGNet(Network):
         ((self.modality, shape),) = modalities.items()
         rate = shape.rate or MIDDLE_RATE
         pool = max(1, round(rate / MIDDLE_RATE))
-        if shape.length < pool * LAST_POOL:
-            raise LimbeckError(
-                f"eegnet reads windows of {pool * LAST_POOL} samples or more at {rate:g} Hz; '{self.modality}' has "
-                f"{shape.length}. Use longer windows."
-            )
-        first = kernel or max(1, round(rate / 2))
+        refuse_short("eegnet", modalities, pool * LAST_POOL, by_rate=True)
+        first = max(1, round(rate / 2)) if kernel is None else kernel
         second = max(1, round(rate / pool / 2))
         inner = width * multiplier
         self.temporal = nn.Conv2d(1, width, (1, first), bias=False)
@@ -107,7 +103,7 @@ class EEGNet(Network):
         self.norm3 = nn.BatchNorm1d(hidden, eps=EPSILON, momentum=MOMENTUM)
         self.pool2, self.dropout2 = nn.AvgPool1d(LAST_POOL), Dropout(dropout)
         self.head = NormedLinear(hidden * (shape.length // pool // LAST_POOL), n_outputs, max_norm=head_max_norm)
-        self.apply(glorot_initialise)
+        self.apply(start_glorot)
         # The published framework counts the inputs of a grouped convolution otherwise.
         bound = math.sqrt(6 / (shape.channels * (width + multiplier)))
         nn.init.uniform_(self.spatial.weight, -bound, bound)

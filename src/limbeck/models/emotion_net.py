@@ -13,7 +13,9 @@ from torch import Tensor, nn
 
 from limbeck.errors import LimbeckError
 from limbeck.models.contract import MODELS, InputShape, Network, Outputs
-from limbeck.models.layers import Attention, Dropout
+from limbeck.models.layers import Attention, Dropout, RowNorm
+from limbeck.models.shapes import refuse_short
+from limbeck.models.starts import start_glorot
 
 __all__ = [
     "EmotionNet",
@@ -65,7 +67,8 @@ class Block(nn.Module):
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()
         width = sizes.width
-        self.attention = Attention(width, sizes.heads, head_width=sizes.head_width or width)
+        head_width = width if sizes.head_width is None else sizes.head_width
+        self.attention = Attention(width, sizes.heads, head_width=head_width)
         self.first, self.second = nn.Linear(width, sizes.feed_forward), nn.Linear(sizes.feed_forward, width)
         self.attention_norm, self.norm = (nn.LayerNorm(width, eps=LAYER_EPS) for _ in range(2))
         self.after_attention, self.after_second = (Dropout(sizes.attention_dropout) for _ in range(2))
@@ -138,27 +141,6 @@ class Stream(nn.Module):
         return levels
 
 
-class RowNorm(nn.BatchNorm1d):
-    """Batch normalisation of the last axis over all others: (..., width) to the same.
-
-    One row alone has no variance: in training it is normalised by the running statistics, which then stay as they are.
-    """
-
-    def __init__(self, width: int) -> None:
-        super().__init__(width, eps=BATCH_EPS, momentum=BATCH_MOMENTUM)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the normalised rows."""
-        rows = x.flatten(0, -2)
-        if self.training and len(rows) == 1:
-            rows = nn.functional.batch_norm(
-                rows, self.running_mean, self.running_var, self.weight, self.bias, training=False, eps=self.eps
-            )
-        else:
-            rows = super().forward(rows)
-        return rows.reshape(x.shape)
-
-
 class Extractor(nn.Module):
     """The interactivity extractor: tokens times a score in (-1, 1), which two layers draw from the tokens themselves.
 
@@ -174,7 +156,7 @@ class Extractor(nn.Module):
         super().__init__()
         self.pooling = pooling
         self.first, self.second = nn.Linear(width, width), nn.Linear(width, width)
-        self.first_norm, self.second_norm = RowNorm(width), RowNorm(width)
+        self.first_norm, self.second_norm = (RowNorm(width, eps=BATCH_EPS, momentum=BATCH_MOMENTUM) for _ in range(2))
 
     def forward(self, x: Tensor) -> Tensor:
         """Return (batch, tokens, width) for the same."""
@@ -201,12 +183,13 @@ _NORMALISED = "batch normalisation behind it takes away what is added to all"
 class EmotionNet(Network):
     """What teacher and student have in common: streams, the classifier, the feature that both share, the taps."""
 
-    idle: ClassVar[Mapping[str, str]] = {
+    idle: Mapping[str, str] = {
         "*.key.bias": "a softmax takes no notice of what is added to all of its inputs",
         "streams.*.temporal.bias": _NORMALISED,
         "fusion.*.first.bias": _NORMALISED,
         "fusion.*.second.bias": _NORMALISED,
     }
+    initialise = staticmethod(start_glorot)
     known_as: ClassVar[str]
     fusion: nn.ModuleList
     overlap: Tensor
@@ -222,6 +205,9 @@ class EmotionNet(Network):
         activation: bool,
     ) -> None:
         super().__init__()
+        for option, value in (("kernel", sizes.kernel), ("stride", sizes.stride)):
+            if value < 1:
+                raise LimbeckError(f"{self.known_as}: {option} is {value}; expected at least 1.")
         names = list(modalities)
         if anchor is None:
             anchor = names[-1]
@@ -235,11 +221,8 @@ class EmotionNet(Network):
         self.tokens: dict[str, int] = {}
         for name, shape in modalities.items():
             stream = Stream(shape, sizes)
-            if stream.tokens < FEWEST_TOKENS:
-                raise LimbeckError(
-                    f"{self.known_as} reads windows of {stream.shortest} samples or more at {shape.rate:g} Hz; "
-                    f"'{name}' has {shape.length}. Use longer windows or a smaller kernel or stride."
-                )
+            options = "a smaller kernel or stride"
+            refuse_short(self.known_as, {name: shape}, stream.shortest, or_else=options, by_rate=True)
             self.streams[name] = stream
             self.tokens[name] = stream.tokens
         self.averages = mapping == "sum_halves" and len(set(self.tokens.values())) > 1
@@ -403,6 +386,10 @@ class EmotionNetTeacher(EmotionNet):
             activation=not as_released if activation is None else activation,
         )
         self.aligned = not as_released if aligned is None else aligned
+        if not self.aligned:
+            last = "an earlier level of this modality stands where its last one was meant"
+            behind = {f"streams.{name}.blocks.{depth - 1}.*": last for name in self.tokens if name != self.anchor}
+            self.idle = {**self.idle, **behind}
         self.fusion = nn.ModuleList(Fusion(width, pooling=pooling) for _ in range(depth - 1))
         self.apply(_initialise)
 
@@ -535,11 +522,8 @@ def _overlap(tokens: int, onto: int) -> Tensor:
 
 def _initialise(module: nn.Module) -> None:
     """Draw what the released code's framework draws by default: Glorot's uniform weights, no bias."""
-    if isinstance(module, nn.Conv2d | nn.Linear):
-        nn.init.xavier_uniform_(module.weight)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
-    elif isinstance(module, Attention):  # whose kernels have three axes there and are taken for a convolution's
+    start_glorot(module)
+    if isinstance(module, Attention):  # whose kernels have three axes there and are taken for a convolution's
         inner, width = module.query.weight.shape
         head_width = inner // module.heads
         bound = math.sqrt(6 / (width * (module.heads + head_width)))

@@ -11,21 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from limbeck.errors import LimbeckError
-from limbeck.models.contract import MODELS, InputShape, Network, Outputs
-from limbeck.models.layers import Dropout
+from limbeck.models.contract import MODELS, FeatureNetwork, InputShape, Outputs
+from limbeck.models.layers import DenseStack, Dropout, SingleBiasLSTM
+from limbeck.models.starts import start_glorot, start_recurrent
 
-__all__ = [
-    "DEAP",
-    "DenseStack",
-    "FearCNN",
-    "FearGRU",
-    "FearLSTM",
-    "FearStudent",
-    "FeatureNetwork",
-    "SingleBiasLSTM",
-    "fan_initialise",
-    "start_recurrent",
-]
+__all__ = ["DEAP", "FearCNN", "FearGRU", "FearLSTM", "FearStudent"]
 
 SLIDES = (
     "Fear levels by transfer learning and knowledge distillation on DEAP and ASCERTAIN (slides; authors and year not "
@@ -50,95 +40,6 @@ BATCH_NORM_EPSILON = 1e-3
 """Added to the variance, as the source's library does."""
 
 
-def fan_initialise(module: nn.Module) -> None:
-    """Draw the weights of linear layers and convolutions by Glorot and Bengio's uniform rule, with biases of zero."""
-    if isinstance(module, nn.Linear | nn.Conv1d):
-        nn.init.xavier_uniform_(module.weight)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
-
-
-def start_recurrent(layer: nn.LSTM | nn.GRU) -> None:
-    """Draw Glorot-uniform input weights and orthogonal recurrent ones; an LSTM's forget gate starts open."""
-    tensors = dict(layer.named_parameters()) | dict(layer.named_buffers())
-    nn.init.xavier_uniform_(tensors["weight_ih_l0"])
-    nn.init.orthogonal_(tensors["weight_hh_l0"])
-    nn.init.zeros_(tensors["bias_ih_l0"])
-    nn.init.zeros_(tensors["bias_hh_l0"])
-    if isinstance(layer, nn.LSTM):
-        with torch.no_grad():
-            tensors["bias_ih_l0"][layer.hidden_size : 2 * layer.hidden_size] = 1.0
-
-
-class SingleBiasLSTM(nn.LSTM):
-    """One recurrent layer with one bias per gate, batch first; PyTorch's own has two, whose sum is all that counts.
-
-    Parameters
-    ----------
-    inputs, width : int
-        Size of a step, and of the state.
-    """
-
-    def __init__(self, inputs: int, width: int) -> None:
-        super().__init__(inputs, width, batch_first=True)
-        del self.bias_hh_l0
-        self.register_buffer("bias_hh_l0", torch.zeros(4 * width))  # stays at zero
-        start_recurrent(self)
-
-
-class DenseStack(nn.Module):
-    """Hidden layers, each followed by dropout; the result holds every layer's activation, and what the head reads.
-
-    Parameters
-    ----------
-    inputs : int
-        Width of the row that comes in.
-    hidden : sequence of int, or int
-        Widths of the layers; a number for a single one.
-    dropout : float
-        Rate after each.
-    early_tanh : bool
-        Whether all layers but the last use tanh; all others use ReLU.
-    """
-
-    def __init__(self, inputs: int, hidden: Sequence[int] | int, *, dropout: float, early_tanh: bool = False) -> None:
-        super().__init__()
-        hidden = [hidden] if isinstance(hidden, int) else list(hidden)
-        widths = [inputs, *hidden]
-        if any(width < 1 for width in hidden):
-            raise LimbeckError(f"hidden is {hidden}; expected widths of at least 1.")
-        self.layers = nn.ModuleList(nn.Linear(*pair) for pair in itertools.pairwise(widths))
-        self.dropouts = nn.ModuleList(Dropout(dropout) for _ in hidden)
-        self.early_tanh = early_tanh
-        self.width = widths[-1]
-
-    def forward(self, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Return what the head reads, and ``dense1``, ``dense2``, … before dropout."""
-        features = {}
-        for place, (layer, dropout) in enumerate(zip(self.layers, self.dropouts, strict=True), start=1):
-            h = layer(x)
-            h = torch.tanh(h) if self.early_tanh and place < len(self.layers) else torch.relu(h)
-            features[f"dense{place}"] = h
-            x = dropout(h)
-        return x, features
-
-
-class FeatureNetwork(Network):
-    """What the networks here have in common: a row of all features, in the order of the view."""
-
-    reads = "features"
-    paper: ClassVar[str] = SLIDES
-    initialise = staticmethod(fan_initialise)
-
-    def _read(self, modalities: Mapping[str, InputShape]) -> int:
-        """Remember the order of the modalities and return the number of their features."""
-        self.modalities = tuple(modalities)
-        return sum(shape.channels for shape in modalities.values())
-
-    def _row(self, inputs: dict[str, Tensor]) -> Tensor:
-        return torch.cat([inputs[name] for name in self.modalities], dim=-1)
-
-
 class _Block(nn.Module):
     """Convolution, ReLU, batch normalisation where wanted, and the larger of every two steps."""
 
@@ -154,6 +55,9 @@ class _Block(nn.Module):
 class _FearConvolutions(FeatureNetwork):
     """The two convolutional networks, which differ in depth and hidden layers."""
 
+    paper: ClassVar[str] = SLIDES
+    initialise = staticmethod(start_glorot)
+
     def _lay_out(
         self,
         modalities: Mapping[str, InputShape],
@@ -162,7 +66,7 @@ class _FearConvolutions(FeatureNetwork):
         width: int,
         depth: int,
         kernel: int,
-        hidden: Sequence[int],
+        hidden: Sequence[int] | int,
         dropout: float,
     ) -> None:
         n_features = self._read(modalities)
@@ -171,10 +75,10 @@ class _FearConvolutions(FeatureNetwork):
         least = 2 ** (depth + 1)
         if n_features < least:
             fits = int(math.log2(n_features)) - 1
-            advice = f"; choose depth {fits} or" if fits >= 1 else ";"
+            advice = f"Choose depth {fits} or" if fits >= 1 else "Choose"
             raise LimbeckError(
-                f"Its {depth + 1} poolings halve the row of features each time, which takes at least {least} features, "
-                f"and the view has {n_features}{advice} a model for few features (mlp, linear)."
+                f"The network's {depth + 1} poolings halve the row of features each time, which takes at least {least} "
+                f"features, and the view has {n_features}. {advice} a model for few features (mlp, linear)."
             )
         widths = [1, *[width] * depth, max(1, width // 2)]
         self.blocks = nn.ModuleList(
@@ -188,7 +92,7 @@ class _FearConvolutions(FeatureNetwork):
         self.blocks.train()
         self.dense = DenseStack(x.numel(), hidden, dropout=dropout, early_tanh=True)
         self.head = nn.Linear(self.dense.width, n_outputs)
-        self.apply(fan_initialise)
+        self.apply(start_glorot)
 
     def forward(self, inputs: dict[str, Tensor]) -> Outputs:
         """Return logits or a trace's value with the named features."""
@@ -225,7 +129,7 @@ class FearCNN(_FearConvolutions):
         Convolutions with batch normalisation; one without it follows.
     kernel : int
         Features that a filter spans.
-    hidden : sequence of int
+    hidden : sequence of int, or int
         Widths of the hidden layers; all but the last use tanh.
     dropout : float
         Rate after each hidden layer.
@@ -247,7 +151,7 @@ class FearCNN(_FearConvolutions):
         width: int = 128,
         depth: int = 4,
         kernel: int = 3,
-        hidden: Sequence[int] = (64, 32, 16),
+        hidden: Sequence[int] | int = (64, 32, 16),
         dropout: float = 0.2,
     ) -> None:
         super().__init__()
@@ -258,9 +162,26 @@ class FearCNN(_FearConvolutions):
 class FearStudent(_FearConvolutions):
     """The student for fear levels: three convolutions along the row of features, then two hidden layers.
 
-    Published for 86 features of 14 electrodes and eight other sensors, and for 32. Features and options are those of
-    `fear_cnn`, with a depth of 2 (at least 8 features) and hidden layers of 64 and 16. Printed sizes count 512 running
+    Published for 86 features of 14 electrodes and eight other sensors, and for 32. Features are those of `fear_cnn`:
+    ``conv1`` to ``conv<depth + 1>``, ``flat``, and ``dense1`` and ``dense2``. Printed sizes count 512 running
     statistics.
+
+    Parameters
+    ----------
+    modalities : mapping of str to InputShape
+        Features, at least ``2 ** (depth + 1)`` in all: 8 by default.
+    n_outputs : int
+        Number of classes, or 1 for a trace.
+    width : int
+        Channels of the convolutions; the last has half of it.
+    depth : int
+        Convolutions with batch normalisation; one without it follows.
+    kernel : int
+        Features that a filter spans.
+    hidden : sequence of int, or int
+        Widths of the hidden layers; all but the last use tanh.
+    dropout : float
+        Rate after each hidden layer.
     """
 
     example: ClassVar[Mapping[str, InputShape]] = DEAP_STUDENT
@@ -273,7 +194,7 @@ class FearStudent(_FearConvolutions):
         width: int = 128,
         depth: int = 2,
         kernel: int = 3,
-        hidden: Sequence[int] = (64, 16),
+        hidden: Sequence[int] | int = (64, 16),
         dropout: float = 0.2,
     ) -> None:
         super().__init__()
@@ -283,8 +204,11 @@ class FearStudent(_FearConvolutions):
 class _FearRecurrent(FeatureNetwork):
     """The two recurrent networks, which differ in the kind of layer."""
 
+    paper: ClassVar[str] = SLIDES
+    initialise = staticmethod(start_glorot)
     looped: ClassVar[str] = "its recurrent layers have no rule for many networks at once"
     example: ClassVar[Mapping[str, InputShape]] = DEAP
+    least: ClassVar[Mapping[str, int]] = {"width": 2}
 
     def _lay_out(
         self,
@@ -293,7 +217,7 @@ class _FearRecurrent(FeatureNetwork):
         *,
         gru: bool,
         width: int,
-        hidden: Sequence[int],
+        hidden: Sequence[int] | int,
         dropout: float,
     ) -> None:
         self._read(modalities)
@@ -306,7 +230,7 @@ class _FearRecurrent(FeatureNetwork):
         self.between = Dropout(dropout)
         self.dense = DenseStack(width // 2, hidden, dropout=0.0)
         self.head = nn.Linear(self.dense.width, n_outputs)
-        self.apply(fan_initialise)
+        self.apply(start_glorot)
         for layer in (self.first, self.second):
             start_recurrent(layer)
 
@@ -335,8 +259,8 @@ class FearLSTM(_FearRecurrent):
     n_outputs : int
         Number of classes, or 1 for a trace.
     width : int
-        State of the first layer; the second has half of it.
-    hidden : sequence of int
+        State of the first layer, 2 or more; the second has half of it.
+    hidden : sequence of int, or int
         Widths of the hidden layers.
     dropout : float
         Rate between the recurrent layers.
@@ -348,7 +272,7 @@ class FearLSTM(_FearRecurrent):
         n_outputs: int,
         *,
         width: int = 128,
-        hidden: Sequence[int] = (32, 16),
+        hidden: Sequence[int] | int = (32, 16),
         dropout: float = 0.3,
     ) -> None:
         super().__init__()
@@ -359,7 +283,20 @@ class FearLSTM(_FearRecurrent):
 class FearGRU(_FearRecurrent):
     """The recurrent backbone for fear levels with gated units: two GRU layers along the row, then two hidden layers.
 
-    Features, options and provenance are those of `fear_lstm`.
+    Features and provenance are those of `fear_lstm`.
+
+    Parameters
+    ----------
+    modalities : mapping of str to InputShape
+        Features of any number of modalities: one sequence, in the order of the view.
+    n_outputs : int
+        Number of classes, or 1 for a trace.
+    width : int
+        State of the first layer, 2 or more; the second has half of it.
+    hidden : sequence of int, or int
+        Widths of the hidden layers.
+    dropout : float
+        Rate between the recurrent layers.
     """
 
     def __init__(
@@ -368,7 +305,7 @@ class FearGRU(_FearRecurrent):
         n_outputs: int,
         *,
         width: int = 128,
-        hidden: Sequence[int] = (32, 16),
+        hidden: Sequence[int] | int = (32, 16),
         dropout: float = 0.3,
     ) -> None:
         super().__init__()

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from limbeck.errors import LimbeckError
-from limbeck.models.contract import MODELS, InputShape, Outputs
-from limbeck.models.fear import DenseStack, FeatureNetwork, SingleBiasLSTM, fan_initialise
-from limbeck.models.layers import Dropout
+from limbeck.models.contract import MODELS, FeatureNetwork, InputShape, Outputs
+from limbeck.models.layers import DenseStack, Dropout, SingleBiasLSTM
+from limbeck.models.starts import start_glorot
 
 __all__ = ["ZooANN", "ZooCNN", "ZooCNNLSTM", "ZooDNN", "ZooLSTM"]
 
@@ -39,13 +39,14 @@ class _Zoo(FeatureNetwork):
     """What they have in common: a row of numbers, one per channel, and hidden layers with ReLU before the head."""
 
     paper: ClassVar[str] = COMPARED
+    initialise = staticmethod(start_glorot)
     example: ClassVar[Mapping[str, InputShape]] = CAP_AND_BODY
 
-    def _finish(self, inputs: int, hidden: Sequence[int], n_outputs: int, dropout: float) -> None:
+    def _finish(self, inputs: int, hidden: Sequence[int] | int, n_outputs: int, dropout: float) -> None:
         """Add the hidden layers and the head, and draw the weights."""
         self.dense = DenseStack(inputs, hidden, dropout=dropout)
         self.head = nn.Linear(self.dense.width, n_outputs)
-        self.apply(fan_initialise)
+        self.apply(start_glorot)
 
     def _answer(self, row: Tensor, features: Mapping[str, Tensor]) -> Outputs:
         last, dense = self.dense(row)
@@ -65,7 +66,7 @@ class ZooANN(_Zoo):
         Features of any number of modalities, joined in the order of the view.
     n_outputs : int
         Number of classes, or 1 for a trace.
-    hidden : sequence of int
+    hidden : sequence of int, or int
         Widths of the hidden layers.
     dropout : float
         Rate after each; none is published.
@@ -81,7 +82,7 @@ class ZooANN(_Zoo):
         modalities: Mapping[str, InputShape],
         n_outputs: int,
         *,
-        hidden: Sequence[int] = (64, 32),
+        hidden: Sequence[int] | int = (64, 32),
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
@@ -153,7 +154,7 @@ class ZooLSTM(_Zoo):
         Number of classes, or 1 for a trace.
     width : int
         State of the recurrent layer.
-    hidden : sequence of int
+    hidden : sequence of int, or int
         Widths of the hidden layers.
     dropout : float
         Rate after the recurrent layer and after each hidden one; none is published.
@@ -171,7 +172,7 @@ class ZooLSTM(_Zoo):
         n_outputs: int,
         *,
         width: int = 64,
-        hidden: Sequence[int] = (32, 16),
+        hidden: Sequence[int] | int = (32, 16),
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
@@ -203,7 +204,7 @@ class ZooCNNLSTM(_Zoo):
         Filters of the convolution; the recurrent layer's state is four times as wide.
     kernel : int
         Channels that a filter spans.
-    hidden : sequence of int
+    hidden : sequence of int, or int
         Widths of the hidden layers.
     dropout : float
         Rate after the recurrent layer and after each hidden one; none is published.
@@ -223,7 +224,7 @@ class ZooCNNLSTM(_Zoo):
         *,
         width: int = 32,
         kernel: int = 3,
-        hidden: Sequence[int] = (256, 128),
+        hidden: Sequence[int] | int = (256, 128),
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
@@ -265,7 +266,7 @@ class ZooCNN(_Zoo):
         How many convolutions, from the first on, are followed by the larger of every two steps.
     padding : {"same", "valid"}
         Whether convolutions keep the length, or read whole spans only.
-    hidden : sequence of int
+    hidden : sequence of int, or int
         Widths of the hidden layers.
     dropout : float
         Rate after each hidden layer; none is published.
@@ -274,6 +275,9 @@ class ZooCNN(_Zoo):
     -----
     Of what was printed and how layers were found from it see `zoo_ann`.
     """
+
+    example: ClassVar[Mapping[str, InputShape]] = BODY
+    least: ClassVar[Mapping[str, int]] = {"pools": 0}
 
     def __init__(
         self,
@@ -284,7 +288,7 @@ class ZooCNN(_Zoo):
         kernel: int = 3,
         pools: int = 2,
         padding: Padding = "same",
-        hidden: Sequence[int] = (128,),
+        hidden: Sequence[int] | int = (128,),
         dropout: float = 0.0,
     ) -> None:
         super().__init__()

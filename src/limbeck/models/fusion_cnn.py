@@ -33,6 +33,8 @@ class FusionCNN(Network):
         Rate within the encoders and before the last two layers.
     """
 
+    taken = ("fused",)
+
     def __init__(
         self,
         modalities: Mapping[str, InputShape],

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from limbeck.models.contract import MODELS, InputShape, Network, Outputs
 from limbeck.models.layers import Dropout
-from limbeck.models.students import Encoder, refuse_short
+from limbeck.models.shapes import refuse_short
+from limbeck.models.steps import Encoder
 
 __all__ = ["FusionTeacher"]
 
@@ -58,6 +59,7 @@ class FusionTeacher(Network):
         Probability with which a modality of a window is left out in training.
     """
 
+    taken = ("fused", "weights")
     missing_modalities = True
     per_step = True
     example = {  # noqa: RUF012  (declared in the base)
@@ -82,7 +84,7 @@ class FusionTeacher(Network):
         modality_dropout: float = 0.2,
     ) -> None:
         super().__init__()
-        refuse_short("The model 'fusion_teacher'", modalities)
+        refuse_short("fusion_teacher", modalities)
         encoders = {
             name: Encoder(
                 shape,

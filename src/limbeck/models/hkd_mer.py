@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from limbeck.models.contract import MODELS, InputShape, Network, Outputs
 from limbeck.models.layers import Dropout, SignalEncoder
-from limbeck.models.students import refuse_short
+from limbeck.models.shapes import refuse_short
 
 __all__ = ["HKDMER"]
 
@@ -48,6 +48,7 @@ class HKDMER(Network):
     """
 
     min_modalities = 2
+    taken = ("weights",)
     paper: ClassVar[str] = (
         "Sun et al., Muti-modal emotion recognition via hierarchical knowledge distillation, IEEE Transactions on "
         "Multimedia 26, 2024"
@@ -65,7 +66,7 @@ class HKDMER(Network):
         answers: bool = False,
     ) -> None:
         super().__init__()
-        refuse_short("The model 'hkd_mer'", modalities)
+        refuse_short("hkd_mer", modalities)
         self.answers = answers
         self.encoders = nn.ModuleDict(
             {name: SignalEncoder(shape, width=width, dropout=dropout) for name, shape in modalities.items()}

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from limbeck.errors import LimbeckError
 from limbeck.models.contract import InputShape
+from limbeck.models.starts import start_recurrent
 
-__all__ = ["Attention", "CausalConv1d", "Dropout", "SignalEncoder", "sinusoids"]
+__all__ = [
+    "Attention",
+    "CausalConv1d",
+    "DenseStack",
+    "Dropout",
+    "NormedConv1d",
+    "NormedConv2d",
+    "NormedLinear",
+    "RowNorm",
+    "SignalEncoder",
+    "SingleBiasLSTM",
+    "sinusoids",
+    "within",
+]
 
 
 class Dropout(nn.Module):
@@ -80,7 +96,8 @@ class Attention(nn.Module):
         super().__init__()
         if head_width is None and width % heads:
             raise LimbeckError(f"heads is {heads}, which does not divide the width of {width}.")
-        head_width, source_width = head_width or width // heads, source_width or width
+        head_width = width // heads if head_width is None else head_width
+        source_width = width if source_width is None else source_width
         self.heads, self.causal, self.scale = heads, causal, head_width**-0.5
         self.query = nn.Linear(width, heads * head_width, bias=bias)
         self.key = nn.Linear(source_width, heads * head_width, bias=bias)
@@ -122,6 +139,139 @@ class CausalConv1d(nn.Conv1d):
     def forward(self, x: Tensor) -> Tensor:
         """Return (batch, filters, time) for (batch, channels, time)."""
         return super().forward(nn.functional.pad(x, (self.past, 0)))
+
+
+def within(weight: Tensor, limit: float | None) -> Tensor:
+    """Return weights whose norm, for each output, is at most `limit`: longer ones are shortened; None for no limit.
+
+    The published constraint shortens the stored weights after each step. Here they are shortened on their way into the
+    layer, so that the engine need not know of it: the same weights predict alike, and the number of parameters stays.
+    Training takes another path, though: what is stored may be longer than the limit, and the gradient there has no
+    part along the weights.
+    """
+    if limit is None:
+        return weight
+    norm = torch.linalg.vector_norm(weight, dim=tuple(range(1, weight.dim())), keepdim=True)
+    return weight * (limit / norm.clamp(min=1e-12)).clamp(max=1.0)
+
+
+class NormedConv1d(nn.Conv1d):
+    """A convolution along time whose filters have a norm of at most `max_norm`; see :func:`within`."""
+
+    def __init__(
+        self, channels: int, filters: int, kernel: int, *, bias: bool = True, max_norm: float | None = None
+    ) -> None:
+        super().__init__(channels, filters, kernel, bias=bias)
+        self.max_norm = max_norm
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (batch, filters, steps)."""
+        return nn.functional.conv1d(x, within(self.weight, self.max_norm), self.bias)
+
+
+class NormedConv2d(nn.Conv2d):
+    """A convolution over electrodes and time whose filters have a norm of at most `max_norm`; see :func:`within`."""
+
+    def __init__(
+        self,
+        channels: int,
+        filters: int,
+        kernel: tuple[int, int],
+        *,
+        groups: int = 1,
+        bias: bool = True,
+        max_norm: float | None = None,
+    ) -> None:
+        super().__init__(channels, filters, kernel, groups=groups, bias=bias)
+        self.max_norm = max_norm
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (batch, filters, electrodes, steps)."""
+        return nn.functional.conv2d(x, within(self.weight, self.max_norm), self.bias, groups=self.groups)
+
+
+class NormedLinear(nn.Linear):
+    """A linear layer whose outputs have weights of a norm of at most `max_norm`; see :func:`within`."""
+
+    def __init__(self, inputs: int, outputs: int, *, max_norm: float | None = None) -> None:
+        super().__init__(inputs, outputs)
+        self.max_norm = max_norm
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (batch, outputs)."""
+        return nn.functional.linear(x, within(self.weight, self.max_norm), self.bias)
+
+
+class RowNorm(nn.BatchNorm1d):
+    """Batch normalisation of the last axis over all others: (..., width) to the same.
+
+    One row alone has no variance, and PyTorch's layer refuses it: in training it is normalised by the running
+    statistics, which then stay as they are.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the normalised rows."""
+        rows = x.flatten(0, -2)
+        if self.training and len(rows) == 1:
+            rows = nn.functional.batch_norm(
+                rows, self.running_mean, self.running_var, self.weight, self.bias, training=False, eps=self.eps
+            )
+        else:
+            rows = super().forward(rows)
+        return rows.reshape(x.shape)
+
+
+class SingleBiasLSTM(nn.LSTM):
+    """One recurrent layer with one bias per gate, batch first; PyTorch's own has two, whose sum is all that counts.
+
+    Parameters
+    ----------
+    inputs, width : int
+        Size of a step, and of the state.
+    """
+
+    def __init__(self, inputs: int, width: int) -> None:
+        super().__init__(inputs, width, batch_first=True)
+        del self.bias_hh_l0
+        self.register_buffer("bias_hh_l0", torch.zeros(4 * width))  # stays at zero
+        start_recurrent(self)
+
+
+class DenseStack(nn.Module):
+    """Hidden layers, each followed by dropout; the result holds every layer's activation, and what the head reads.
+
+    Parameters
+    ----------
+    inputs : int
+        Width of the row that comes in.
+    hidden : sequence of int, or int
+        Widths of the layers; a number for a single one.
+    dropout : float
+        Rate after each.
+    early_tanh : bool
+        Whether all layers but the last use tanh; all others use ReLU.
+    """
+
+    def __init__(self, inputs: int, hidden: Sequence[int] | int, *, dropout: float, early_tanh: bool = False) -> None:
+        super().__init__()
+        hidden = [hidden] if isinstance(hidden, int) else list(hidden)
+        widths = [inputs, *hidden]
+        if any(width < 1 for width in hidden):
+            raise LimbeckError(f"hidden is {hidden}; expected widths of at least 1.")
+        self.layers = nn.ModuleList(nn.Linear(*pair) for pair in itertools.pairwise(widths))
+        self.dropouts = nn.ModuleList(Dropout(dropout) for _ in hidden)
+        self.early_tanh = early_tanh
+        self.width = widths[-1]
+
+    def forward(self, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return what the head reads, and ``dense1``, ``dense2``, … before dropout."""
+        features = {}
+        for place, (layer, dropout) in enumerate(zip(self.layers, self.dropouts, strict=True), start=1):
+            h = layer(x)
+            h = torch.tanh(h) if self.early_tanh and place < len(self.layers) else torch.relu(h)
+            features[f"dense{place}"] = h
+            x = dropout(h)
+        return x, features
 
 
 def sinusoids(steps: int, width: int) -> Tensor:

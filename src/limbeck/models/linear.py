@@ -12,6 +12,11 @@ from limbeck.models.contract import MODELS, InputShape, Network, Outputs
 __all__ = ["Linear"]
 
 
+def _start_at_zero(layer: nn.Linear) -> None:
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+
+
 @MODELS.register("linear")
 class Linear(Network):
     """One linear layer over the concatenated features, started at zero.
@@ -33,13 +38,13 @@ class Linear(Network):
     """
 
     reads = "features"
+    initialise = staticmethod(_start_at_zero)
 
     def __init__(self, modalities: Mapping[str, InputShape], n_outputs: int, *, balance: bool = False) -> None:
         super().__init__()
         self.scales = {name: shape.channels**-0.5 if balance else 1.0 for name, shape in modalities.items()}
         self.head = nn.Linear(sum(shape.channels for shape in modalities.values()), n_outputs)
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+        self.initialise(self.head)
 
     def forward(self, inputs: dict[str, Tensor]) -> Outputs:
         """Return logits or a trace's value."""

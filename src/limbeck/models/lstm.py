@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from limbeck.errors import LimbeckError
-from limbeck.models.cnn_1d import refuse_short_windows
 from limbeck.models.contract import MODELS, InputShape, Network, Outputs
 from limbeck.models.layers import Dropout
+from limbeck.models.shapes import refuse_short, shortest_window
 
 __all__ = ["CNNLSTM", "LSTM"]
 
@@ -38,7 +38,7 @@ class LSTM(Network):
     depth : int
         Number of layers.
     dropout : float
-        Rate between them.
+        Rate between them; a single layer has none.
     frequency : float
         Hz that the recurrent layers see, about: as many samples as go into one of its periods are averaged, so that a
         signal slower than it stays as it is. Samples that fill no period are left out at the end.
@@ -68,11 +68,7 @@ class LSTM(Network):
             raise LimbeckError(f"frequency is {frequency}; expected more than 0 Hz.")
         ((self.modality, shape),) = modalities.items()
         self.average = max(1, round((shape.rate or frequency) / frequency))
-        if shape.length < 2 * self.average:
-            raise LimbeckError(
-                f"lstm reads windows of two steps or more, here {2 * self.average} samples; '{self.modality}' has "
-                f"{shape.length}. Use longer windows or a higher frequency."
-            )
+        refuse_short("lstm", modalities, 2 * self.average, or_else="a higher frequency", by_rate=True)
         widths = [shape.channels, *[hidden] * depth]
         self.layers = nn.ModuleList(nn.LSTM(inputs, outputs, batch_first=True) for inputs, outputs in pairwise(widths))
         self.between = nn.ModuleList(Dropout(dropout) for _ in range(depth - 1))
@@ -111,7 +107,8 @@ class CNNLSTM(Network):
 
     Notes
     -----
-    The source names the model and not its sizes; all of them are our choice.
+    The source names the model and not its sizes; all of them are our choice. The convolutions have no biases, which the
+    normalisation behind them would take away: 48,162 parameters for 5.5 s at 512 Hz, with biases 96 more.
     """
 
     max_modalities = 1
@@ -131,7 +128,8 @@ class CNNLSTM(Network):
     ) -> None:
         super().__init__()
         # The last span asks for two steps: on one, the recurrent weights would never be used.
-        refuse_short_windows("cnn_lstm", modalities, (kernel, 4), (pool, pool), (kernel, 2), (pool, pool), (2, 1))
+        shortest = shortest_window((kernel, 4), (pool, pool), (kernel, 2), (pool, pool), (2, 1))
+        refuse_short("cnn_lstm", modalities, shortest, or_else="a smaller kernel or pool")
         ((self.modality, shape),) = modalities.items()
         self.conv1, self.norm1 = nn.Conv1d(shape.channels, width, kernel, stride=4, bias=False), nn.BatchNorm1d(width)
         self.conv2, self.norm2 = nn.Conv1d(width, 2 * width, kernel, stride=2, bias=False), nn.BatchNorm1d(2 * width)

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from limbeck.errors import LimbeckError
 from limbeck.models.contract import MODELS, InputShape, Network, Outputs
-from limbeck.models.fear import fan_initialise
 from limbeck.models.layers import Attention, Dropout
-from limbeck.models.students import refuse_short
+from limbeck.models.shapes import refuse_short
+from limbeck.models.starts import start_glorot
 
 __all__ = [
     "Block",
@@ -37,18 +37,18 @@ class Block(nn.Module):
 
     Parameters
     ----------
-    width, heads, hidden : int
+    width, heads, feed_forward : int
         Of the tokens, of the attention, and of the layer within.
     dropout : float
         Rate on the attention and after both layers.
     """
 
-    def __init__(self, width: int, heads: int, hidden: int, *, dropout: float) -> None:
+    def __init__(self, width: int, heads: int, feed_forward: int, *, dropout: float) -> None:
         super().__init__()
         self.before_attention, self.before_layers = nn.LayerNorm(width), nn.LayerNorm(width)
         self.attention = Attention(width, heads, dropout=dropout)
         self.attention.key.register_parameter("bias", None)  # softmax takes away what all keys share
-        self.widen, self.narrow = nn.Linear(width, hidden), nn.Linear(hidden, width)
+        self.widen, self.narrow = nn.Linear(width, feed_forward), nn.Linear(feed_forward, width)
         self.after_attention, self.between, self.after_layers = Dropout(dropout), Dropout(dropout), Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -104,7 +104,7 @@ class PatchEncoder(nn.Module):
     ----------
     modalities : mapping of str to InputShape
         Signals of at least 8 samples, each at its own rate; their tokens stand one after the other.
-    width, depth, heads, hidden : int
+    width, depth, heads, feed_forward : int
         Of the tokens, blocks, heads of each, and width of the layer within each.
     frames : int
         Patches of each window wanted; there are at least as many, or one per sample. Samples behind the last whole
@@ -127,7 +127,7 @@ class PatchEncoder(nn.Module):
         width: int,
         depth: int,
         heads: int,
-        hidden: int,
+        feed_forward: int,
         frames: int,
         dropout: float,
         summary: bool = False,
@@ -147,9 +147,9 @@ class PatchEncoder(nn.Module):
             places = _places(self.n_tokens[name], self.patch[name], shape.length, frames, width)
             self.register_buffer(f"_places_of_{name}", places, persistent=False)
         self.summary = Summary(width) if summary else nn.Identity()
-        self.blocks = nn.ModuleList(Block(width, heads, hidden, dropout=dropout) for _ in range(depth))
+        self.blocks = nn.ModuleList(Block(width, heads, feed_forward, dropout=dropout) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
-        self.apply(fan_initialise)
+        self.apply(start_glorot)
 
     def patches(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return (batch, patches, channels * samples) of each modality; windows may be shorter than those built for."""
@@ -198,7 +198,7 @@ class PatchDecoder(nn.Module):
         Those of the encoder.
     frames : int
         That of the encoder.
-    width, depth, heads, hidden : int
+    width, depth, heads, feed_forward : int
         Of the decoder.
     dropout : float
         Rate in its blocks.
@@ -213,7 +213,7 @@ class PatchDecoder(nn.Module):
         width: int,
         depth: int,
         heads: int,
-        hidden: int,
+        feed_forward: int,
         dropout: float,
     ) -> None:
         super().__init__()
@@ -226,12 +226,12 @@ class PatchDecoder(nn.Module):
             for name, shape in modalities.items()
         ]
         self.register_buffer("_all_places", torch.cat(places), persistent=False)
-        self.blocks = nn.Sequential(*(Block(width, heads, hidden, dropout=dropout) for _ in range(depth)))
+        self.blocks = nn.Sequential(*(Block(width, heads, feed_forward, dropout=dropout) for _ in range(depth)))
         self.norm = nn.LayerNorm(width)
         self.fill_in = nn.ModuleDict(
             {name: nn.Linear(width, shape.channels * encoder.patch[name]) for name, shape in modalities.items()}
         )
-        self.apply(fan_initialise)
+        self.apply(start_glorot)
         nn.init.normal_(self.unseen, std=0.02)
         nn.init.normal_(self.kinds, std=0.02)
 
@@ -351,7 +351,7 @@ class MaskedAutoencoderPretext(nn.Module):
     ----------
     modalities : mapping of str to InputShape
         Signals of at least 8 samples, each at its own rate.
-    width, depth, heads, hidden, frames : int
+    width, depth, heads, feed_forward, frames : int
         Of the encoder, as of `masked_autoencoder`.
     dropout : float
         Rate in encoder and decoder.
@@ -368,7 +368,7 @@ class MaskedAutoencoderPretext(nn.Module):
         width: int = 64,
         depth: int = 4,
         heads: int = 4,
-        hidden: int = 256,
+        feed_forward: int = 256,
         frames: int = 24,
         dropout: float = 0.0,
         decoder_width: int = 32,
@@ -381,7 +381,7 @@ class MaskedAutoencoderPretext(nn.Module):
             raise LimbeckError(f"mask is {mask}; expected a share above 0 and below 1.")
         self.mask = mask
         self.encoder = PatchEncoder(
-            modalities, width=width, depth=depth, heads=heads, hidden=hidden, frames=frames, dropout=dropout
+            modalities, width=width, depth=depth, heads=heads, feed_forward=feed_forward, frames=frames, dropout=dropout
         )
         self.decoder = PatchDecoder(
             self.encoder,
@@ -390,7 +390,7 @@ class MaskedAutoencoderPretext(nn.Module):
             width=decoder_width,
             depth=decoder_depth,
             heads=decoder_heads,
-            hidden=4 * decoder_width,
+            feed_forward=4 * decoder_width,
             dropout=dropout,
         )
         self.n_tokens = sum(self.encoder.n_tokens.values())
@@ -422,7 +422,7 @@ class MaskedAutoencoder(Network):
         Blocks.
     heads : int
         Of each attention; divides the width.
-    hidden : int
+    feed_forward : int
         Width of the layer within each block.
     frames : int
         Patches per window wanted; each modality has at least as many, or one per sample.
@@ -442,7 +442,7 @@ class MaskedAutoencoder(Network):
         "He, Chen, Xie, Li, Dollár and Girshick, Masked autoencoders are scalable vision learners, CVPR 2022"
     )
     example: ClassVar[Mapping[str, InputShape]] = {"eda": InputShape(1, 240, 4.0), "bvp": InputShape(1, 3840, 64.0)}
-    initialise = staticmethod(fan_initialise)
+    initialise = staticmethod(start_glorot)
 
     def __init__(
         self,
@@ -452,19 +452,21 @@ class MaskedAutoencoder(Network):
         width: int = 64,
         depth: int = 4,
         heads: int = 4,
-        hidden: int = 256,
+        feed_forward: int = 256,
         frames: int = 24,
         dropout: float = 0.1,
         frozen: bool = False,
     ) -> None:
         super().__init__()
         self.frozen = frozen
+        if frozen:
+            self.idle = {"encoder.*": "frozen"}
         self.encoder = PatchEncoder(
-            modalities, width=width, depth=depth, heads=heads, hidden=hidden, frames=frames, dropout=dropout
+            modalities, width=width, depth=depth, heads=heads, feed_forward=feed_forward, frames=frames, dropout=dropout
         )
         self.before_head = Dropout(dropout)
         self.head = nn.Linear(width, n_outputs)
-        fan_initialise(self.head)
+        start_glorot(self.head)
 
     def forward(self, inputs: dict[str, Tensor]) -> Outputs:
         """Return logits or a trace's value with the named features."""

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor, nn
 
 from limbeck.errors import LimbeckError
-from limbeck.models.contract import MODELS, InputShape, Network, Outputs
+from limbeck.models.contract import MODELS, FeatureNetwork, InputShape, Outputs
 from limbeck.models.layers import Dropout
 
 __all__ = ["MTNN"]
 
 
 @MODELS.register("mt_nn")
-class MTNN(Network):
+class MTNN(FeatureNetwork):
     """A hidden layer that all people share and a linear head, over features of skin conductance and heart.
 
     Features: ``trunk`` (batch, hidden).
@@ -45,7 +45,6 @@ class MTNN(Network):
     be read.
     """
 
-    reads = "features"
     paper: ClassVar[str] = (
         "Lopez-Martinez and Picard, Multi-task neural networks for personalized pain recognition from physiological "
         "signals, ACII workshops, 2017"
@@ -64,13 +63,13 @@ class MTNN(Network):
         super().__init__()
         if n_heads < 1:
             raise LimbeckError(f"n_heads is {n_heads}; expected at least 1.")
-        self.modalities, self.n_heads = tuple(modalities), n_heads
-        self.trunk = nn.Linear(sum(shape.channels for shape in modalities.values()), hidden)
+        self.n_heads = n_heads
+        self.trunk = nn.Linear(self._read(modalities), hidden)
         self.dropout = Dropout(dropout)
         self.heads = nn.Linear(hidden, n_heads * n_outputs)
 
     def forward(self, inputs: dict[str, Tensor]) -> Outputs:
         """Return logits or a trace's value with the named feature."""
-        trunk = torch.relu(self.trunk(torch.cat([inputs[name] for name in self.modalities], dim=-1)))
+        trunk = torch.relu(self.trunk(self._row(inputs)))
         each = self.heads(self.dropout(trunk)).unflatten(-1, (self.n_heads, -1))
         return Outputs(each.mean(dim=-2), {"trunk": trunk})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import ClassVar, Literal, NamedTuple, get_args
 
@@ -12,6 +11,8 @@ from torch import Tensor, nn
 from limbeck.errors import LimbeckError
 from limbeck.models.contract import MODELS, InputShape, Network, Outputs
 from limbeck.models.layers import Attention, Dropout
+from limbeck.models.shapes import refuse_short
+from limbeck.models.starts import start_attention
 
 __all__ = ["PainAttnNet"]
 
@@ -230,7 +231,8 @@ class PainAttnNet(Network):
     attention_dropout : float
         Rate in the encoder.
     prenorm_attn : bool or None
-        Whether the attention's queries are normalised, as the design intends; None for yes unless `as_released`.
+        Whether the attention's queries are normalised, as the design intends; None for yes unless `as_released`. What
+        the attention finds is added to the queries as they were before.
     se_hidden : int or None
         Hidden units of squeeze and excitation; None for a sixteenth of `hidden` and at least 4, or 1 if `as_released`.
     ffn_axis : {"time", "channel"}
@@ -251,9 +253,7 @@ class PainAttnNet(Network):
         "physiological signals, Frontiers in Physiology 14:1294577, 2023"
     )
     example: ClassVar[Mapping[str, InputShape]] = {"eda": InputShape(1, 2816, 512.0)}
-    idle: ClassVar[Mapping[str, str]] = {
-        "*.key.bias": "a softmax takes no notice of what is added to all of its inputs"
-    }
+    idle: Mapping[str, str] = {"*.key.bias": "a softmax takes no notice of what is added to all of its inputs"}
 
     def __init__(
         self,
@@ -275,12 +275,13 @@ class PainAttnNet(Network):
         as_released: bool = False,
     ) -> None:
         super().__init__()
-        for name, shape in modalities.items():
-            if shape.length < SHORTEST:
-                raise LimbeckError(
-                    f"pain_attn_net reads windows of {SHORTEST} samples or more; '{name}' has {shape.length}. "
-                    "Use longer windows or a higher rate."
-                )
+        refuse_short("pain_attn_net", modalities, SHORTEST)
+        prenorm = not as_released if prenorm_attn is None else prenorm_attn
+        if not prenorm:
+            self.idle = {**self.idle, "encoder.*.attention_norm.*": "computed and not used, as published"}
+        if as_released:
+            before = "batch normalisation behind it takes away what is added to all"
+            self.idle = {**self.idle, "encoder.*.units.conv*.bias": before, "excitation.conv*.bias": before}
         if ffn_axis not in get_args(Axis):
             raise LimbeckError(f"ffn_axis is '{ffn_axis}'; expected one of {', '.join(get_args(Axis))}.")
         if se_hidden is None:
@@ -309,7 +310,7 @@ class PainAttnNet(Network):
                     heads=heads,
                     feed_forward=feed_forward,
                     dropout=attention_dropout,
-                    prenorm=not as_released if prenorm_attn is None else prenorm_attn,
+                    prenorm=prenorm,
                     along_time=ffn_axis == "time",
                     bias=as_released,
                 )
@@ -343,10 +344,5 @@ def _initialise(module: nn.Module) -> None:
     elif isinstance(module, nn.BatchNorm2d):
         nn.init.normal_(module.weight, 1.0, 0.02)
         nn.init.zeros_(module.bias)
-    elif isinstance(module, Attention):  # as PyTorch does for the three projections as one matrix
-        width, source = module.query.weight.shape
-        for projection in (module.query, module.key, module.value):
-            bound = math.sqrt(6 / (3 * width + source))
-            nn.init.uniform_(projection.weight, -bound, bound)
-            nn.init.zeros_(projection.bias)
-        nn.init.zeros_(module.out.bias)
+    elif isinstance(module, Attention):
+        start_attention(module)

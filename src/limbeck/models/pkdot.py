@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal, get_args
 
@@ -13,7 +12,9 @@ from torch import Tensor, nn
 from limbeck.errors import LimbeckError
 from limbeck.models.contract import MODELS, InputShape, Network, Outputs
 from limbeck.models.layers import Attention, Dropout, sinusoids
-from limbeck.models.students import CommonSteps, refuse_short
+from limbeck.models.shapes import refuse_short
+from limbeck.models.starts import start_attention
+from limbeck.models.steps import CommonSteps
 
 __all__ = ["Adapter", "MultimodalTransformer", "PKDOTStudent", "PKDOTTeacher", "TNet"]
 
@@ -86,10 +87,10 @@ class _Backbone(nn.Module):
 class _EncoderBlock(nn.Module):
     """Attention along time and two layers, each added to what came in and then normalised."""
 
-    def __init__(self, width: int, heads: int, hidden: int, *, dropout: float) -> None:
+    def __init__(self, width: int, heads: int, feed_forward: int, *, dropout: float) -> None:
         super().__init__()
         self.attention = Attention(width, heads, dropout=dropout)
-        self.widen, self.narrow = nn.Linear(width, hidden), nn.Linear(hidden, width)
+        self.widen, self.narrow = nn.Linear(width, feed_forward), nn.Linear(feed_forward, width)
         self.after_attention, self.after_layers = nn.LayerNorm(width), nn.LayerNorm(width)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -102,7 +103,7 @@ class MultimodalTransformer(nn.Module):
 
     Parameters
     ----------
-    width, heads, hidden, depth : int
+    width, heads, feed_forward, depth : int
         Of the tokens, of each attention, of the layer within each block, and blocks per modality.
     dropout : float
         Rate on the attention.
@@ -111,20 +112,20 @@ class MultimodalTransformer(nn.Module):
     """
 
     def __init__(
-        self, *, width: int, heads: int, hidden: int, depth: int = 1, dropout: float = 0.0, key_bias: bool = False
+        self, *, width: int, heads: int, feed_forward: int, depth: int = 1, dropout: float = 0.0, key_bias: bool = False
     ) -> None:
         super().__init__()
         if depth < 1:
             raise LimbeckError(f"depth is {depth}; expected at least 1.")
         self.first, self.second = (
-            nn.Sequential(*(_EncoderBlock(width, heads, hidden, dropout=dropout) for _ in range(depth)))
+            nn.Sequential(*(_EncoderBlock(width, heads, feed_forward, dropout=dropout) for _ in range(depth)))
             for _ in range(2)
         )
         self.cross_first, self.cross_second = (Attention(width, heads, dropout=dropout) for _ in range(2))
         self.gate = nn.Linear(2 * width, 1)
         for module in self.modules():
             if isinstance(module, Attention):
-                _start_attention(module)
+                start_attention(module)
                 if not key_bias:
                     module.key.register_parameter("bias", None)
 
@@ -136,16 +137,6 @@ class MultimodalTransformer(nn.Module):
         return gate * of_first + (1 - gate) * of_second, gate.squeeze(-1)
 
 
-def _start_attention(attention: Attention) -> None:
-    """Draw weights as PyTorch's own attention does: three projections as one matrix, biases of zero."""
-    width, source = attention.query.weight.shape
-    bound = math.sqrt(6 / (3 * width + source))
-    for projection in (attention.query, attention.key, attention.value):
-        nn.init.uniform_(projection.weight, -bound, bound)
-        nn.init.zeros_(projection.bias)
-    nn.init.zeros_(attention.out.bias)
-
-
 class _PKDOT(Network):
     """What teacher and student have in common."""
 
@@ -154,6 +145,7 @@ class _PKDOT(Network):
         "transport, FG 2024; Aslam et al., Multi teacher privileged knowledge distillation for multimodal expression "
         "recognition, 2024"
     )
+    taken = ("joint", "gate", "pseudo")
     positions: Tensor
 
     def _lay_out(
@@ -163,7 +155,7 @@ class _PKDOT(Network):
         *,
         width: int,
         heads: int,
-        hidden: int,
+        feed_forward: int,
         depth: int,
         frames: int,
         dropout: float,
@@ -192,10 +184,15 @@ class _PKDOT(Network):
         positions = sinusoids(frames, width) if frames > 1 else torch.zeros(1, width)
         self.register_buffer("positions", positions, persistent=False)
         self.transformer = MultimodalTransformer(
-            width=width, heads=heads, hidden=hidden, depth=depth, dropout=dropout, key_bias=key_bias
+            width=width, heads=heads, feed_forward=feed_forward, depth=depth, dropout=dropout, key_bias=key_bias
         )
         self.before_head = Dropout(dropout)
         self.head = nn.Linear(width, n_outputs)
+        if key_bias:
+            self.idle = {
+                **self.idle,
+                "transformer.*.key.bias": "a softmax takes no notice of what is added to all of its inputs",
+            }
 
     def _embed(self, name: str, x: Tensor) -> Tensor:
         """Return the tokens of a modality: (batch, steps, width)."""
@@ -231,7 +228,7 @@ class PKDOTTeacher(_PKDOT):
         Of the embeddings.
     heads : int
         Of each attention; divides the width.
-    hidden : int
+    feed_forward : int
         Width of the layer within each block.
     depth : int
         Blocks per modality before they meet.
@@ -252,7 +249,7 @@ class PKDOTTeacher(_PKDOT):
     min_modalities = 2
     max_modalities = 2
     example: ClassVar[Mapping[str, InputShape]] = {"eda": InputShape(1, 240, 4.0), "emg": InputShape(1, 2560, 256.0)}
-    idle: ClassVar[Mapping[str, str]] = {
+    idle: Mapping[str, str] = {
         "adapters.*": "the losses within the teacher reach them, the prediction does not pass them",
         "sides.*": "the losses within the teacher reach them, the prediction does not pass them",
     }
@@ -264,7 +261,7 @@ class PKDOTTeacher(_PKDOT):
         *,
         width: int = 64,
         heads: int = 2,
-        hidden: int = 64,
+        feed_forward: int = 64,
         depth: int = 1,
         frames: int = 32,
         dropout: float = 0.0,
@@ -278,7 +275,7 @@ class PKDOTTeacher(_PKDOT):
             n_outputs,
             width=width,
             heads=heads,
-            hidden=hidden,
+            feed_forward=feed_forward,
             depth=depth,
             frames=frames,
             dropout=dropout,
@@ -324,7 +321,7 @@ class PKDOTStudent(_PKDOT):
         Of the embeddings.
     heads : int
         Of each attention; divides the width.
-    hidden : int
+    feed_forward : int
         Width of the layer within each block.
     depth : int
         Blocks per modality before they meet.
@@ -353,7 +350,7 @@ class PKDOTStudent(_PKDOT):
         *,
         width: int = 64,
         heads: int = 2,
-        hidden: int = 64,
+        feed_forward: int = 64,
         depth: int = 1,
         frames: int = 32,
         dropout: float = 0.0,
@@ -370,7 +367,7 @@ class PKDOTStudent(_PKDOT):
             n_outputs,
             width=width,
             heads=heads,
-            hidden=hidden,
+            feed_forward=feed_forward,
             depth=depth,
             frames=frames,
             dropout=dropout,
@@ -379,6 +376,8 @@ class PKDOTStudent(_PKDOT):
         )
         (self.modality,) = modalities
         self.frozen = frozen
+        if frozen:
+            self.idle = {**self.idle, "t_net.*": "frozen"}
         linear = as_released and t_net == "mt_pkdot"
         bounded = as_released and t_net == "pkdot"
         self.t_net = TNet(

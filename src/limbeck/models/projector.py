@@ -11,26 +11,12 @@ from typing import Literal, get_args
 from torch import Tensor, nn
 
 from limbeck.errors import LimbeckError
+from limbeck.models.layers import RowNorm
 
-__all__ = ["ContrastiveProjector", "Norm", "Predictor", "PrototypeProjector", "RowNorm"]
+__all__ = ["ContrastiveProjector", "Norm", "Predictor", "PrototypeProjector"]
 
 Norm = Literal["batch", "layer", "none"]
 """What follows the hidden layers: statistics of the batch, of each row, or nothing."""
-
-
-class RowNorm(nn.BatchNorm1d):
-    """Batch normalisation of rows that takes its running statistics where a batch in training is a single row.
-
-    One row has no spread, and PyTorch's layer refuses it; its statistics do not enter the running ones either.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return the normalised rows of (batch, features)."""
-        if self.training and x.shape[0] == 1:
-            return nn.functional.batch_norm(
-                x, self.running_mean, self.running_var, self.weight, self.bias, training=False, eps=self.eps
-            )
-        return super().forward(x)
 
 
 def _norm_layer(norm: Norm, width: int) -> nn.Module:

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from limbeck.errors import LimbeckError
 from limbeck.models.contract import MODELS, InputShape, Network, Outputs
 from limbeck.models.layers import Attention, Dropout, sinusoids
-from limbeck.models.students import frame_times, segments
+from limbeck.models.shapes import refuse_short
+from limbeck.models.steps import frame_times, segments
 
 __all__ = ["SDT"]
 
@@ -75,8 +76,8 @@ class SDT(Network):
     last one. The published network answers at every step, as this one does with ``n_steps`` equal to the steps;
     otherwise the head reads the mean of the steps.
 
-    Features: ``<modality>`` and ``fused`` (batch, steps, hidden), before and after the modalities are fused;
-    ``embedding`` (batch, hidden) or (batch, n_steps, hidden), what the head reads; with `answers` also
+    Features: ``<modality>`` and ``fused`` (batch, steps, width), before and after the modalities are fused;
+    ``embedding`` (batch, width) or (batch, n_steps, width), what the head reads; with `answers` also
     ``logits_<modality>`` (batch, n_outputs) or (batch, n_steps, n_outputs), what each modality says alone.
 
     Self-distillation lets the fused prediction teach the modalities' own `answers`; the released loss sends a gradient
@@ -92,7 +93,7 @@ class SDT(Network):
         Number of classes, or 1 for a trace.
     n_steps : int
         Steps within the window at which it predicts; 0 for one prediction per window.
-    hidden : int
+    width : int
         Width of the tokens; 1024 is published for text, sound and video, 64 to 128 suits biosignals.
     heads : int
         Of each attention; divides the width; 8 published.
@@ -104,7 +105,8 @@ class SDT(Network):
         Rate on the tokens, in the transformers and before the heads of single modalities.
     n_speakers : int
         Who speaks, where several do: the view's ``speaker`` then holds a row per speaker, 1 where that one speaks, and
-        each has a learnt code that is added to all modalities; 0 for none.
+        each has a learnt code that is added to all modalities; 0 for none. From Python only: no study makes such a
+        modality.
     answers : bool
         Whether each modality has a head of its own for self-distillation; no part of the prediction.
     as_released : bool
@@ -112,13 +114,14 @@ class SDT(Network):
     """
 
     per_step = True
+    taken = ("fused", "embedding")
     min_modalities = 2
     paper: ClassVar[str] = (
         "Ma, Wang, Lin, Zhang, Zhang and Xu, A transformer-based model with self-distillation for multimodal emotion "
         "recognition in conversations, IEEE Transactions on Multimedia 26, 2024"
     )
     example: ClassVar[Mapping[str, InputShape]] = {"eda": InputShape(1, 240, 4.0), "bvp": InputShape(1, 3840, 64.0)}
-    idle: ClassVar[Mapping[str, str]] = {
+    idle: Mapping[str, str] = {
         "students.*": "heads of single modalities, for losses on their own answers; the prediction does not pass them"
     }
 
@@ -130,7 +133,7 @@ class SDT(Network):
         n_outputs: int,
         *,
         n_steps: int = 0,
-        hidden: int = 64,
+        width: int = 64,
         heads: int = 4,
         frames: int = 32,
         gate: Gate = "learnt",
@@ -147,38 +150,44 @@ class SDT(Network):
         self.names, self.n_steps, self.n_speakers = tuple(signals), n_steps, n_speakers
         wanted = min(frames, max(shape.length for shape in signals.values()))
         self.steps = n_steps * max(1, wanted // n_steps) if n_steps else wanted
-        self.register_buffer("positions", sinusoids(self.steps, hidden), persistent=False)
+        self.register_buffer("positions", sinusoids(self.steps, width), persistent=False)
         if n_speakers:
-            self.speakers = nn.Parameter(torch.randn(n_speakers + as_released, hidden))
+            self.speakers = nn.Parameter(torch.randn(n_speakers + as_released, width))
             with torch.no_grad():
                 self.speakers[n_speakers:] = 0.0
             length = modalities[SPEAKER].length
             weights = segments(frame_times(length, 1, causal=False), length, self.steps).T
             self.register_buffer("_of_speaker", weights, persistent=False)
         self.tokens = nn.ModuleDict(
-            {name: _Steps(shape, width=hidden, steps=self.steps) for name, shape in signals.items()}
+            {name: _Steps(shape, width=width, steps=self.steps) for name, shape in signals.items()}
         )
         pairs = [(target, source) for target in signals for source in signals]
         self.transformers = nn.ModuleDict(
             {
                 f"{target}_{source}": _Transformer(
-                    hidden, heads, dropout=dropout, between=target != source, as_released=as_released
+                    width, heads, dropout=dropout, between=target != source, as_released=as_released
                 )
                 for target, source in pairs
             }
         )
         self.gates = nn.ModuleDict(
             {
-                f"{target}_{source}": nn.Linear(hidden, hidden, bias=False) if gate == "learnt" else nn.Identity()
+                f"{target}_{source}": nn.Linear(width, width, bias=False) if gate == "learnt" else nn.Identity()
                 for target, source in pairs
             }
         )
-        self.reduce = nn.ModuleDict({name: nn.Linear(len(signals) * hidden, hidden) for name in signals})
-        self.fuse = nn.Linear(hidden, hidden, bias=False)
+        self.reduce = nn.ModuleDict({name: nn.Linear(len(signals) * width, width) for name in signals})
+        self.fuse = nn.Linear(width, width, bias=False)
         alone = signals if answers else ()
         self.before_students = nn.ModuleDict({name: Dropout(dropout) for name in alone})
-        self.students = nn.ModuleDict({name: nn.Linear(hidden, n_outputs) for name in alone})
-        self.head = nn.Linear(hidden, n_outputs)
+        self.students = nn.ModuleDict({name: nn.Linear(width, n_outputs) for name in alone})
+        self.head = nn.Linear(width, n_outputs)
+        if as_released:
+            self.idle = {
+                **self.idle,
+                "transformers.*.norm.*": "not used, as released",
+                "transformers.*.attention.key.bias": "a softmax takes no notice of what is added to all of its inputs",
+            }
 
     def forward(self, inputs: dict[str, Tensor]) -> Outputs:
         """Return logits or a trace's values with the named features."""
@@ -195,7 +204,7 @@ class SDT(Network):
                 h = self.transformers[pair](tokens[target], tokens[source])
                 parts.append(h * torch.sigmoid(self.gates[pair](h)))
             found[target] = self.reduce[target](torch.cat(parts, dim=-1))
-        each = torch.stack([found[name] for name in self.names], dim=-2)  # (batch, step, modality, hidden)
+        each = torch.stack([found[name] for name in self.names], dim=-2)  # (batch, step, modality, width)
         fused = (torch.softmax(self.fuse(each), dim=-2) * each).sum(dim=-2)
         embedding = self._pool(fused)
         answers = {
@@ -220,11 +229,6 @@ def _refuse(
         )
     if len(signals) < 2:
         raise LimbeckError(f"The model 'sdt' needs at least 2 modalities next to '{SPEAKER}'; it has {list(signals)}.")
-    for name, shape in signals.items():
-        if shape.length < SHORTEST:
-            raise LimbeckError(
-                f"The model 'sdt' reads windows of at least {SHORTEST} samples, and '{name}' has {shape.length}; make "
-                "the windows longer or its rate higher."
-            )
+    refuse_short("sdt", signals, SHORTEST)
     if frames < SHORTEST:
         raise LimbeckError(f"frames is {frames}; expected at least {SHORTEST} steps.")

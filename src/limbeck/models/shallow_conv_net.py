@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 from torch import Tensor, nn
 
-from limbeck.models.cnn_1d import refuse_short_windows
 from limbeck.models.contract import MODELS, InputShape, Network, Outputs
-from limbeck.models.deep_conv_net import (
-    SCHIRRMEISTER,
-    NormedConv1d,
-    NormedConv2d,
-    glorot_initialise,
-    refuse_limits,
-)
-from limbeck.models.layers import Dropout
+from limbeck.models.deep_conv_net import SCHIRRMEISTER
+from limbeck.models.layers import Dropout, NormedConv1d, NormedConv2d
+from limbeck.models.shapes import refuse_limits, refuse_short, shortest_window
+from limbeck.models.starts import start_glorot
 
 __all__ = ["ShallowConvNet"]
 
@@ -53,18 +48,19 @@ class ShallowConvNet(Network):
     max_norm, head_max_norm : float or None
         Largest norm of a filter's weights, and of those of an output; None for any.
     as_released : bool
-        Whether the first convolution has a bias, and the logarithm no floor.
+        Whether the first convolution has a bias, the logarithm no floor, and weights start as PyTorch draws them, as in
+        that repository.
 
     Notes
     -----
     Layers, norms and initial values (Glorot's uniform rule) are those of the paper and of braindecode. Weights are
-    shortened as they enter a layer (`limbeck.models.deep_conv_net.within`), not where they are stored.
+    shortened as they enter a layer (`limbeck.models.layers.within`), not where they are stored.
     """
 
     max_modalities = 1
     paper: ClassVar[str] = SCHIRRMEISTER
     example: ClassVar[Mapping[str, InputShape]] = {"eeg": InputShape(28, 512, 128.0)}
-    initialise = staticmethod(glorot_initialise)
+    initialise: Callable[[nn.Module], None] | None
 
     def __init__(
         self,
@@ -83,7 +79,8 @@ class ShallowConvNet(Network):
         super().__init__()
         refuse_limits("shallow_conv_net", max_norm=max_norm, head_max_norm=head_max_norm)
         # Two steps at least, for normalisation knows no variance of one.
-        refuse_short_windows("shallow_conv_net", modalities, (kernel, 1), (max(pool, 2), stride))
+        shortest = shortest_window((kernel, 1), (max(pool, 2), stride))
+        refuse_short("shallow_conv_net", modalities, shortest, or_else="a smaller kernel or pool")
         ((self.modality, shape),) = modalities.items()
         self.temporal = NormedConv2d(1, width, (1, kernel), bias=as_released, max_norm=max_norm)
         self.spatial = NormedConv2d(width, width, (shape.channels, 1), bias=False, max_norm=max_norm)
@@ -93,7 +90,11 @@ class ShallowConvNet(Network):
         self.before_head = Dropout(dropout)
         steps = (shape.length - kernel + 1 - pool) // stride + 1
         self.head = NormedConv1d(width, n_outputs, steps, max_norm=head_max_norm)
-        self.apply(glorot_initialise)
+        self.initialise = None if as_released else start_glorot
+        if not as_released:
+            self.apply(start_glorot)
+        else:
+            self.idle = {"temporal.bias": "normalisation takes away what it adds"}
 
     def forward(self, inputs: dict[str, Tensor]) -> Outputs:
         """Return logits or a trace's value with the named features."""

@@ -9,10 +9,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from limbeck.errors import LimbeckError
 from limbeck.models.contract import MODELS, InputShape, Network, Outputs
-from limbeck.models.fear import DenseStack, fan_initialise
-from limbeck.models.layers import Dropout
+from limbeck.models.layers import DenseStack, Dropout
+from limbeck.models.shapes import refuse_short
+from limbeck.models.starts import start_glorot
 
 __all__ = ["SSLECG", "TRANSFORMATIONS", "SSLECGEncoder", "SSLECGPretext"]
 
@@ -93,16 +93,12 @@ class _SSLECG(Network):
         "Affective Computing 13(3), 2022"
     )
     example: ClassVar[Mapping[str, InputShape]] = ECG
-    initialise = staticmethod(fan_initialise)
+    initialise = staticmethod(start_glorot)
 
     def _read(self, modalities: Mapping[str, InputShape], width: int) -> int:
         """Make the encoder and return the width of its embedding."""
         ((self.modality, shape),) = modalities.items()
-        if shape.length < SHORTEST:
-            raise LimbeckError(
-                f"SSL-ECG reads windows of {SHORTEST} samples or more; '{self.modality}' has {shape.length}. Use "
-                "longer windows or a higher rate."
-            )
+        refuse_short("SSL-ECG", modalities, SHORTEST)
         self.encoder = SSLECGEncoder(shape, width=width)
         return self.encoder.width
 
@@ -163,7 +159,7 @@ class SSLECGPretext(_SSLECG):
         super().__init__()
         embedding = self._read(modalities, width)
         self.heads = nn.ModuleList(_TaskHead(embedding, hidden, dropout) for _ in range(n_outputs))
-        self.apply(fan_initialise)
+        self.apply(start_glorot)
 
     def forward(self, inputs: dict[str, Tensor]) -> Outputs:
         """Return one logit per transformation with the named features."""
@@ -189,13 +185,13 @@ class SSLECG(_SSLECG):
         Number of classes, or 1 for a trace.
     width : int
         Filters of the first two convolutions; later pairs have two and four times as many.
-    hidden : sequence of int
+    hidden : sequence of int, or int
         Widths of the hidden layers: two of 512, or three for the corpora DREAMER and AMIGOS.
     dropout : float
         Rate after each hidden layer; 0 is published for two layers, 0.2 (DREAMER) and 0.4 (AMIGOS) for three.
     frozen : bool
-        Whether no gradient reaches the encoder, as published; train such a stage without weight decay, which would
-        shrink the encoder all the same.
+        Whether no gradient reaches the encoder. Published is true, with a pre-trained encoder; the default trains it
+        along, which suits one that is not. Train a frozen one without weight decay, which would shrink it all the same.
     """
 
     def __init__(
@@ -204,15 +200,17 @@ class SSLECG(_SSLECG):
         n_outputs: int,
         *,
         width: int = 32,
-        hidden: Sequence[int] = (512, 512),
+        hidden: Sequence[int] | int = (512, 512),
         dropout: float = 0.0,
         frozen: bool = False,
     ) -> None:
         super().__init__()
         self.frozen = frozen
+        if frozen:
+            self.idle = {"encoder.*": "frozen"}
         self.dense = DenseStack(self._read(modalities, width), hidden, dropout=dropout)
         self.head = nn.Linear(self.dense.width, n_outputs)
-        self.apply(fan_initialise)
+        self.apply(start_glorot)
 
     def forward(self, inputs: dict[str, Tensor]) -> Outputs:
         """Return logits or a trace's value with the named features."""

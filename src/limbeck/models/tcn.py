@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from limbeck.errors import LimbeckError
 from limbeck.models.contract import MODELS, InputShape, Network, Outputs
 from limbeck.models.layers import Dropout
-from limbeck.models.students import CommonSteps, refuse_short
+from limbeck.models.shapes import refuse_short
+from limbeck.models.steps import CommonSteps
 
 __all__ = ["TCN"]
 
@@ -48,7 +49,7 @@ class _Block(nn.Module):
 class TCN(Network):
     """A temporal convolutional network: dilated residual blocks, as many as the wanted seconds of context need.
 
-    Signals of any rates are brought to one sequence of steps (:class:`limbeck.models.students.CommonSteps`); the
+    Signals of any rates are brought to one sequence of steps (:class:`limbeck.models.steps.CommonSteps`); the
     dilation doubles from block to block (after Bai, Kolter, Koltun, "An empirical evaluation of generic convolutional
     and recurrent networks for sequence modeling", 2018). Instead of weight normalisation each block starts as the
     identity.
@@ -102,7 +103,7 @@ class TCN(Network):
         causal: bool = False,
     ) -> None:
         super().__init__()
-        refuse_short("The model 'tcn'", modalities)
+        refuse_short("tcn", modalities)
         if kernel < 2:
             raise LimbeckError(f"kernel is {kernel}; a filter that sees no other step can take in no context.")
         self.n_steps = n_steps

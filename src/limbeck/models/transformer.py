@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from limbeck.models.contract import MODELS, InputShape, Network, Outputs
 from limbeck.models.layers import Attention, Dropout, sinusoids
-from limbeck.models.students import CommonSteps, refuse_short
+from limbeck.models.shapes import refuse_short
+from limbeck.models.steps import CommonSteps
 
 __all__ = ["SmallTransformer"]
 
@@ -16,11 +17,11 @@ __all__ = ["SmallTransformer"]
 class _Block(nn.Module):
     """Attention along time and a layer across channels, each on normalised tokens and added to what came in."""
 
-    def __init__(self, width: int, heads: int, hidden: int, *, causal: bool, dropout: float) -> None:
+    def __init__(self, width: int, heads: int, feed_forward: int, *, causal: bool, dropout: float) -> None:
         super().__init__()
         self.before_attention, self.before_layers = nn.LayerNorm(width), nn.LayerNorm(width)
         self.attention = Attention(width, heads, dropout=dropout, bias=False, causal=causal)
-        self.widen, self.narrow = nn.Linear(width, hidden), nn.Linear(hidden, width)
+        self.widen, self.narrow = nn.Linear(width, feed_forward), nn.Linear(feed_forward, width)
         self.after_attention, self.between, self.after_layers = Dropout(dropout), Dropout(dropout), Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -34,7 +35,7 @@ class _Block(nn.Module):
 class SmallTransformer(Network):
     """A small transformer: patches of the signals become tokens, which attend to each other along time.
 
-    Signals of any rates are brought to one sequence of tokens (:class:`limbeck.models.students.CommonSteps`: strided
+    Signals of any rates are brought to one sequence of tokens (:class:`limbeck.models.steps.CommonSteps`: strided
     filters that overlap by half, one set per modality, added up), with sines and cosines for their place. Blocks
     normalise before attention and layers; the sum over them is not normalised again, so that levels reach the head.
 
@@ -55,7 +56,7 @@ class SmallTransformer(Network):
         Of each attention; divides the width.
     depth : int
         Blocks.
-    hidden : int
+    feed_forward : int
         Width of the layer within each block.
     frames : int
         Tokens, about.
@@ -79,19 +80,19 @@ class SmallTransformer(Network):
         width: int = 32,
         heads: int = 4,
         depth: int = 2,
-        hidden: int = 64,
+        feed_forward: int = 64,
         frames: int = 32,
         dropout: float = 0.2,
         causal: bool = False,
     ) -> None:
         super().__init__()
-        refuse_short("The model 'small_transformer'", modalities)
+        refuse_short("small_transformer", modalities)
         self.n_steps = n_steps
         self.front = CommonSteps(modalities, width=width, frames=frames, n_steps=n_steps, causal=causal)
         self.register_buffer("positions", sinusoids(self.front.steps, width), persistent=False)
         self.after_front = Dropout(dropout)
         self.blocks = nn.Sequential(
-            *(_Block(width, heads, hidden, causal=causal, dropout=dropout) for _ in range(depth))
+            *(_Block(width, heads, feed_forward, causal=causal, dropout=dropout) for _ in range(depth))
         )
         self.before_head = Dropout(dropout)
         self.head = nn.Linear(width, n_outputs)

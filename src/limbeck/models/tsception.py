@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from limbeck.errors import LimbeckError
 from limbeck.models.contract import MODELS, InputShape, Network, Outputs
 from limbeck.models.layers import Dropout
+from limbeck.models.shapes import refuse_short
 
 __all__ = ["TSception"]
 
@@ -62,6 +63,7 @@ class TSception(Network):
     """
 
     max_modalities = 1
+    least: ClassVar[Mapping[str, int]] = {"order": 0}
     paper: ClassVar[str] = (
         "Ding et al., TSception: capturing temporal dynamics and spatial asymmetry from EEG for emotion recognition, "
         "IEEE Transactions on Affective Computing, 2023"
@@ -95,11 +97,7 @@ class TSception(Network):
         rate = shape.rate or 1.0
         spans = [max(1, int(each * rate)) for each in seconds]
         shortest = next(length for length in range(max(spans), 10**9) if _steps(length, spans) >= FEWEST_STEPS)
-        if shape.length < shortest:
-            raise LimbeckError(
-                f"tsception reads windows of {shortest} samples or more at {rate:g} Hz; '{self.modality}' has "
-                f"{shape.length}. Use longer windows or shorter filters (kernel)."
-            )
+        refuse_short("tsception", modalities, shortest, or_else="shorter filters (kernel)", by_rate=True)
         self.temporal = nn.ModuleList(nn.Conv2d(1, width, (1, span)) for span in spans)
         self.temporal_norm = nn.BatchNorm2d(width)
         self.whole = nn.Conv2d(width, spatial, (channels, 1))

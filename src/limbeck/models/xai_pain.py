@@ -8,9 +8,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from limbeck.models.cnn_1d import refuse_short_windows
 from limbeck.models.contract import MODELS, InputShape, Network, Outputs
 from limbeck.models.layers import Dropout
+from limbeck.models.shapes import refuse_short, shortest_window
+from limbeck.models.starts import start_glorot
 
 __all__ = ["XaiCNN", "XaiMLP"]
 
@@ -50,6 +51,7 @@ class XaiMLP(Network):
 
     paper: ClassVar[str] = _PAPER
     example: ClassVar[Mapping[str, InputShape]] = _EXAMPLE
+    initialise = staticmethod(start_glorot)
 
     def __init__(
         self,
@@ -66,7 +68,7 @@ class XaiMLP(Network):
         self.second = nn.Linear(width, hidden)
         self.after_first, self.after_second = Dropout(dropout), Dropout(dropout)
         self.head = nn.Linear(hidden, n_outputs)
-        self.apply(_start_as_keras)
+        self.apply(start_glorot)
 
     def forward(self, inputs: dict[str, Tensor]) -> Outputs:
         """Return logits or a trace's value with the named feature."""
@@ -91,7 +93,8 @@ class XaiCNN(Network):
     n_outputs : int
         Number of classes, or 1 for a trace.
     width : int
-        Channels of the first convolution; the second has half of it, the third a quarter.
+        Channels of the first convolution; the second has half of it, the third a quarter; 4 or
+        more.
     hidden : int
         Width of the two hidden layers.
     pool : int
@@ -107,6 +110,8 @@ class XaiCNN(Network):
     max_modalities = 1
     paper: ClassVar[str] = _PAPER
     example: ClassVar[Mapping[str, InputShape]] = _EXAMPLE
+    initialise = staticmethod(start_glorot)
+    least: ClassVar[Mapping[str, int]] = {"width": 4}
 
     def __init__(
         self,
@@ -120,7 +125,8 @@ class XaiCNN(Network):
     ) -> None:
         super().__init__()
         kernels = (7, 11, 7)
-        refuse_short_windows("xai_cnn", modalities, *(span for k in kernels for span in ((k, 2), (pool, pool))))
+        shortest = shortest_window(*(span for k in kernels for span in ((k, 2), (pool, pool))))
+        refuse_short("xai_cnn", modalities, shortest, or_else="a smaller pool")
         ((self.modality, shape),) = modalities.items()
         channels = (shape.channels, width, width // 2, width // 4)
         self.convolutions = nn.Sequential(
@@ -134,17 +140,10 @@ class XaiCNN(Network):
         self.convolutions.train()
         self.first, self.second = nn.Linear(size, hidden), nn.Linear(hidden, hidden)
         self.head = nn.Linear(hidden, n_outputs)
-        self.apply(_start_as_keras)
+        self.apply(start_glorot)
 
     def forward(self, inputs: dict[str, Tensor]) -> Outputs:
         """Return logits or a trace's value with the named features."""
         conv3 = self.convolutions(inputs[self.modality])
         hidden = torch.relu(self.second(torch.relu(self.first(conv3.flatten(1)))))
         return Outputs(self.head(hidden), {"conv3": conv3, "hidden": hidden})
-
-
-def _start_as_keras(module: nn.Module) -> None:
-    if isinstance(module, nn.Linear | nn.Conv1d):
-        nn.init.xavier_uniform_(module.weight)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)

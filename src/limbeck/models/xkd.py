@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from limbeck.errors import LimbeckError
 from limbeck.models.contract import MODELS, InputShape, Network, Outputs
-from limbeck.models.fear import fan_initialise
 from limbeck.models.layers import Dropout
 from limbeck.models.masked_autoencoder import PatchDecoder, PatchEncoder, Reconstruction, show_and_fill_in
 from limbeck.models.projector import PrototypeProjector
+from limbeck.models.starts import start_glorot
 
 __all__ = ["XKD", "XKDPretext", "XKDTaps", "cross_modal_attention", "refine"]
 
@@ -68,7 +68,7 @@ def _encoders(
     width: int,
     depth: int,
     heads: int,
-    hidden: int,
+    feed_forward: int,
     frames: int,
     dropout: float,
 ) -> nn.ModuleDict:
@@ -79,7 +79,7 @@ def _encoders(
                 width=width,
                 depth=depth,
                 heads=heads,
-                hidden=hidden,
+                feed_forward=feed_forward,
                 frames=frames,
                 dropout=dropout,
                 summary=True,
@@ -104,7 +104,7 @@ class XKDPretext(nn.Module):
     ----------
     modalities : mapping of str to InputShape
         Two or more signals of at least 8 samples.
-    width, depth, heads, hidden, frames : int
+    width, depth, heads, feed_forward, frames : int
         Of the encoders, as of `xkd`.
     dropout : float
         Rate in encoders and decoders.
@@ -130,7 +130,7 @@ class XKDPretext(nn.Module):
         width: int = 128,
         depth: int = 4,
         heads: int = 4,
-        hidden: int = 512,
+        feed_forward: int = 512,
         frames: int = 24,
         dropout: float = 0.0,
         decoder_width: int = 64,
@@ -150,7 +150,7 @@ class XKDPretext(nn.Module):
             raise LimbeckError(f"mask is {mask}; expected a share above 0 and below 1.")
         self.mask, self.as_released = mask, as_released
         self.encoders = _encoders(
-            modalities, width=width, depth=depth, heads=heads, hidden=hidden, frames=frames, dropout=dropout
+            modalities, width=width, depth=depth, heads=heads, feed_forward=feed_forward, frames=frames, dropout=dropout
         )
         self.decoders = nn.ModuleDict(
             {
@@ -161,7 +161,7 @@ class XKDPretext(nn.Module):
                     width=decoder_width,
                     depth=decoder_depth,
                     heads=decoder_heads,
-                    hidden=4 * decoder_width,
+                    feed_forward=4 * decoder_width,
                     dropout=dropout,
                 )
                 for name, shape in modalities.items()
@@ -260,7 +260,7 @@ class XKD(Network):
         Blocks of each encoder.
     heads : int
         Of each attention; divides the width.
-    hidden : int
+    feed_forward : int
         Width of the layer within each block.
     frames : int
         Patches per window wanted; each modality has at least as many, or one per sample.
@@ -281,7 +281,8 @@ class XKD(Network):
         "learning, AAAI 2024"
     )
     example: ClassVar[Mapping[str, InputShape]] = {"eda": InputShape(1, 240, 4.0), "bvp": InputShape(1, 3840, 64.0)}
-    initialise = staticmethod(fan_initialise)
+    taken = ("embedding",)
+    initialise = staticmethod(start_glorot)
 
     def __init__(
         self,
@@ -291,19 +292,21 @@ class XKD(Network):
         width: int = 128,
         depth: int = 4,
         heads: int = 4,
-        hidden: int = 512,
+        feed_forward: int = 512,
         frames: int = 24,
         dropout: float = 0.1,
         frozen: bool = False,
     ) -> None:
         super().__init__()
         self.frozen = frozen
+        if frozen:
+            self.idle = {**self.idle, "encoders.*": "frozen"}
         self.encoders = _encoders(
-            modalities, width=width, depth=depth, heads=heads, hidden=hidden, frames=frames, dropout=dropout
+            modalities, width=width, depth=depth, heads=heads, feed_forward=feed_forward, frames=frames, dropout=dropout
         )
         self.before_head = Dropout(dropout)
         self.head = nn.Linear(width * len(modalities), n_outputs)
-        fan_initialise(self.head)
+        start_glorot(self.head)
 
     def forward(self, inputs: dict[str, Tensor]) -> Outputs:
         """Return logits or a trace's value with the named features."""

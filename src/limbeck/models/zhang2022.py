@@ -14,7 +14,8 @@ from limbeck.errors import LimbeckError
 from limbeck.models.contract import MODELS, InputShape, Network, Outputs
 from limbeck.models.ir50 import frame_encoder, frame_shape
 from limbeck.models.layers import CausalConv1d, Dropout
-from limbeck.models.students import segments
+from limbeck.models.shapes import refuse_short
+from limbeck.models.steps import segments
 
 __all__ = ["TemporalBlocks", "Zhang2022LSTM", "Zhang2022Student", "Zhang2022Teacher"]
 
@@ -122,13 +123,6 @@ class _Continuous(Network):
         ((self.modality, shape),) = modalities.items()
         return shape
 
-    def _refuse_short(self, shape: InputShape, shortest: int) -> None:
-        if shape.length < shortest:
-            raise LimbeckError(
-                f"This network reads windows of {shortest} steps or more, so that its filters meet samples; "
-                f"'{self.modality}' has {shape.length}. Use longer windows, a higher rate, or less kernel or depth."
-            )
-
     def _read_out(self, width: int, length: int, n_steps: int, n_outputs: int) -> None:
         self.head = nn.Linear(width, n_outputs)
         self.n_steps = n_steps
@@ -201,7 +195,7 @@ class Zhang2022Student(_Continuous):
         self.temporal = TemporalBlocks(
             shape.channels, width=width, depth=depth, kernel=kernel, dropout=dropout, weight_norm=as_released
         )
-        self._refuse_short(shape, self.temporal.shortest)
+        refuse_short("zhang2022_student", modalities, self.temporal.shortest, or_else="a smaller kernel or depth")
         self._read_out(width, shape.length, n_steps, n_outputs)
 
     def forward(self, inputs: dict[str, Tensor]) -> Outputs:
@@ -231,7 +225,7 @@ class Zhang2022LSTM(_Continuous):
     depth : int
         Layers.
     dropout : float
-        Rate between them.
+        Rate between them; a single layer has none.
     """
 
     looped: ClassVar[str] = "PyTorch has no rule for recurrent layers of many networks at once"
@@ -249,11 +243,7 @@ class Zhang2022LSTM(_Continuous):
     ) -> None:
         super().__init__()
         shape = self._only(modalities)
-        if shape.length < 2:
-            raise LimbeckError(
-                f"zhang2022_lstm reads windows of 2 steps or more; '{self.modality}' has {shape.length}. Use longer "
-                "windows or a higher rate."
-            )
+        refuse_short("zhang2022_lstm", modalities, 2)
         widths = [shape.channels, *[2 * hidden] * depth]
         self.layers = nn.ModuleList(
             nn.LSTM(inputs, hidden, batch_first=True, bidirectional=True) for inputs, _ in pairwise(widths)
@@ -331,7 +321,8 @@ class Zhang2022Teacher(_Continuous):
     """
 
     example: ClassVar[Mapping[str, InputShape]] = FACES
-    idle: ClassVar[Mapping[str, str]] = {
+    least: ClassVar[Mapping[str, int]] = {"chunk": 0, "released": 0}
+    idle: Mapping[str, str] = {
         "backbone.body.stage*.norm_out.bias": _SHIFT,
         "backbone.body.stage*.shortcut.1.bias": _SHIFT,
         "backbone.output.norm_in.bias": f"{_SHIFT}, but for what dropout leaves of it",
@@ -375,7 +366,7 @@ class Zhang2022Teacher(_Continuous):
         self.temporal = TemporalBlocks(
             self.backbone.width, width=width, depth=depth, kernel=kernel, dropout=dropout, weight_norm=as_released
         )
-        self._refuse_short(shape, self.temporal.shortest)
+        refuse_short("zhang2022_teacher", modalities, self.temporal.shortest, or_else="a smaller kernel or depth")
         self._read_out(width, shape.length, n_steps, n_outputs)
         self.length = shape.length
 

@@ -400,12 +400,10 @@ def _arms(record: StudyRecord) -> list[dict[str, Any]]:
     variants = {str(row.get("variant") or "") for row in record.arms}
     found: dict[tuple[Any, ...], list[str]] = {}
     for row in record.arms:
-        count = row.get("parameters")
-        parameters = f"{count:,}" if isinstance(count, int) else _listed(count)
         parts = [_listed(row.get(key)) for key in ("inputs", "model", "taught_by", "loss")]
-        definition = (str(row.get("arm", "")), parameters, bool(row.get("optimistic")), *parts)
+        definition = (str(row.get("arm", "")), _model_size(row.get("parameters")), bool(row.get("optimistic")), *parts)
         found.setdefault(definition, []).append(str(row.get("variant") or ""))
-    names = ("arm", "parameters", "optimistic", "inputs", "model", "taught_by", "loss")
+    names = ("arm", "size", "optimistic", "inputs", "model", "taught_by", "loss")
     return [
         {
             **dict(zip(names, definition, strict=True)),
@@ -414,6 +412,14 @@ def _arms(record: StudyRecord) -> list[dict[str, Any]]:
         }
         for definition, where in found.items()
     ]
+
+
+def _model_size(count: Any) -> str:
+    """Return the parameters in words; a model without any is a classical one."""
+    if count == 0:
+        return "fitted"
+    shown = f"{count:,}" if isinstance(count, int) else _listed(count)
+    return f"{shown} parameters" if shown else ""
 
 
 def _quality(record: StudyRecord) -> list[dict[str, Any]]:

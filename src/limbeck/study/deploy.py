@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -30,7 +31,7 @@ from limbeck.models import InputShape, build
 from limbeck.models.classical import is_classical
 from limbeck.recording import Corpus, LeftOut, Recording
 from limbeck.signals import parse_signals
-from limbeck.study.plan import VariantPlan
+from limbeck.study.plan import VariantPlan, by_reason
 from limbeck.study.schema import IN_MEMORY, Variant
 from limbeck.study.store import Store, remove_whole
 from limbeck.study.tasks import REFIT, refit_fold
@@ -166,6 +167,11 @@ class DeployedStudent:
     network: torch.nn.Module
     scalers: dict[str, Scaler]
 
+    @property
+    def does_without(self) -> bool:
+        """Whether a modality that a recording lacks is no reason to leave it out."""
+        return bool(getattr(self.network, "missing_modalities", False))
+
     def predict(self, corpus: Corpus) -> pd.DataFrame:
         """Predict every window of new recordings.
 
@@ -192,6 +198,9 @@ class DeployedStudent:
         -----
         With normalisation by calibration, a new recording is calibrated on its first seconds, which should be of the
         condition that the study names; windows are cut behind them.
+
+        A student whose network does without a modality (``missing_modalities``) predicts every window that holds at
+        least one that it reads.
         """
         frames, refused = [], []
         for subject in corpus.subjects:
@@ -199,15 +208,26 @@ class DeployedStudent:
             try:
                 frames.append(self._predict_subject(own))
             except StudyError as error:
-                refused.append(LeftOut(subject, "; ".join(error.mistakes)))
+                refused.append(LeftOut(subject, self._unlike(error)))
+            except windows_room.NoWindowsError as error:
+                refused += error.left_out or [LeftOut(subject, str(error))]
             except DataError as error:
                 refused.append(LeftOut(subject, str(error)))
             corpus.leave_out(*own.left_out)
         corpus.leave_out(*refused)
         if not frames:
-            reasons = "".join(f"\n  - {entry.what}: {entry.why}" for entry in corpus.left_out)
-            raise DataError(f"There is no window to predict.{reasons}")
+            reasons = "".join(f"\n  - {line}" for line in by_reason(corpus.left_out))
+            reads = ", ".join(self.description["inputs"])
+            raise DataError(f"There is no window to predict; the student reads {reads}.{reasons}")
         return pd.concat(frames, ignore_index=True)
+
+    def _unlike(self, error: StudyError) -> str:
+        """Say what a recording lacks, and what the student reads; the study's own mistakes are none here."""
+        mistakes = [mistake.removeprefix("signals: no recording has").strip() for mistake in error.mistakes]
+        if all(mistake.startswith("signals: no recording has") for mistake in error.mistakes):
+            told = "; ".join(mistakes).replace("; they have", "; it has")
+            return f"has no {told}"
+        return ". ".join(error.mistakes)
 
     def _predict_subject(self, corpus: Corpus) -> pd.DataFrame:
         """Predict the recordings of one subject, with their own channels and their own scale."""
@@ -220,10 +240,11 @@ class DeployedStudent:
                 f"{self.description['windows']['length']:g} s more."
             )
         inputs = {modality: self._input(windows, modality) for modality in self.description["inputs"]}
-        for modality in self.description["inputs"]:
-            kept &= windows[f"{modality}_present"].to_numpy()
+        held = [windows[f"{m}_present"].to_numpy() for m in inputs if m in windows]
+        kept &= np.any(held, axis=0) if self.does_without else np.all(held, axis=0)
         if not kept.any():
-            raise DataError(f"{corpus.subjects[0]} has no window that holds everything the student reads.")
+            something = "anything" if self.does_without else "everything"
+            raise DataError(f"{corpus.subjects[0]} has no window that holds {something} the student reads.")
         with torch.no_grad():
             prediction = self.network({name: torch.from_numpy(x[kept]) for name, x in inputs.items()}).prediction
         return self._table(windows_room.table(windows)[kept], prediction).assign(**self._quality(windows, kept))
@@ -243,9 +264,13 @@ class DeployedStudent:
             replace(source, read=_Trimmed(source.read, self.description["trim"])) for source in corpus.sources
         )
         trimmed = Corpus(corpus.name, sources, corpus.left_out)
+        signals = self.description["signals"]
+        if self.does_without:
+            held = _held(trimmed)
+            signals = {modality: steps for modality, steps in signals.items() if modality in held} or signals
         windows = windows_room.cut(
             trimmed,
-            signals=self.description["signals"],
+            signals=signals,
             target=None,
             length=self.description["windows"]["length"],
             hop=self.description["windows"]["hop"],
@@ -254,7 +279,8 @@ class DeployedStudent:
         corpus.leave_out(*(LeftOut(**entry) for entry in json.loads(windows.attrs["left_out"])))
         self._refuse_other_shared_channels(windows)
         channels = {modality: layout["channels"] for modality, layout in self.description["inputs"].items()}
-        return windows_room.view(windows, channels)
+        there = {modality: names for modality, names in channels.items() if modality in windows}
+        return windows_room.view(windows, there if there and self.does_without else channels)
 
     def _refuse_other_shared_channels(self, windows: xr.Dataset) -> None:
         """Refuse a recording in which a reference, say, would be made of other channels than in the training."""
@@ -270,6 +296,9 @@ class DeployedStudent:
     def _input(self, windows: xr.Dataset, modality: str) -> np.ndarray:
         """Return one modality as the network reads it, or say how the recording differs from the training."""
         layout = self.description["inputs"][modality]
+        if modality not in windows:  # which the network does without
+            shape = (len(layout["features"]),) if "features" in layout else (len(layout["channels"]), layout["samples"])
+            return np.full((windows.sizes["window"], *shape), np.nan, dtype=np.float32)
         variable = windows[modality]
         found = _layout(variable)
         if found != layout:
@@ -297,6 +326,15 @@ class DeployedStudent:
         shares = prediction.softmax(dim=-1).numpy()
         frame["prediction"] = [classes[code] for code in shares.argmax(axis=1)]
         return frame.assign(**{f"p_{name}": shares[:, code] for code, name in enumerate(classes)})
+
+
+def _held(corpus: Corpus) -> set[str]:
+    """Return the modalities that some recording holds; those that cannot be read are told where they are cut."""
+    held: set[str] = set()
+    for source in corpus.sources:
+        with contextlib.suppress(LimbeckError):
+            held |= set(source.read().signals)
+    return held
 
 
 def load(folder: str | Path) -> DeployedStudent:

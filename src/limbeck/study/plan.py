@@ -14,7 +14,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -27,13 +27,14 @@ import xarray as xr
 
 from limbeck import __version__, datasets
 from limbeck import windows as windows_room
+from limbeck.datasets.inspecting import pattern, spans
 from limbeck.datasets.simulated import STATES
 from limbeck.errors import DataError, LimbeckError, StudyError, did_you_mean
 from limbeck.evaluation import check_target
 from limbeck.models import MODELS, build, count_parameters, dry_run
 from limbeck.models.classical import is_classical
 from limbeck.models.contract import InputShape, class_of, input_mistakes
-from limbeck.protocols import Fold
+from limbeck.protocols import Fold, usable
 from limbeck.recording import Corpus, LeftOut
 from limbeck.signals import parse_signals
 from limbeck.study.graph import Node, ancestors, build_graph, levels
@@ -57,10 +58,13 @@ from limbeck.training.loop import steps_per_epoch
 from limbeck.training.scalers import is_short, too_short
 from limbeck.training.tensors import input_shapes
 
-__all__ = ["Estimate", "Plan", "PlannedStage", "VariantPlan", "make_plan"]
+__all__ = ["Estimate", "Plan", "PlannedStage", "VariantPlan", "by_reason", "make_plan"]
 
 WORKER_MEMORY = 450e6
 """What a worker process takes before it holds any data: mostly PyTorch."""
+
+_REASONS, _NAMED = 12, 400
+"""Reasons that a message names, and characters of the names of what was left out for one of them."""
 
 TIMED_STEPS = 3
 """Steps that are timed per choice of backend, after one that is not."""
@@ -358,13 +362,18 @@ def _plan_variant(
         target = dataset["target"].attrs
         metric = variant.report.metric_for(target["kind"])
         check_target(table, metric=metric, classes=list(target.get("classes", [])))
-    folds = folds_of(table, variant.protocol)
+    try:
+        folds = folds_of(table, variant.protocol)
+    except DataError as error:
+        raise DataError(f"{error}{_whose(table)}{_reasons(left_out)}") from error
     members = [(f.repetition, f.fold, seed) for f in folds for seed in variant.protocol.seeds]
     nodes = build_graph(variant)
     shapes = _shapes_of_nodes(nodes, dataset)
     n_outputs = _n_outputs(dataset)
     mistakes = _node_mistakes(nodes, shapes, n_outputs)
     mistakes += _crossfit_mistakes(nodes, folds, table, variant.protocol.seed)
+    if not mistakes:
+        mistakes = _choice_mistakes(nodes, shapes, n_outputs, folds, table, variant.protocol.seed)
     if mistakes:
         raise StudyError(mistakes)
     stages: dict[str, PlannedStage] = {}
@@ -461,7 +470,7 @@ def _cut(
                 f"fold ({len(short)}): {', '.join(short)}."
             )
     if not cut.sizes["window"]:
-        raise DataError("No window was left; see what was left out: " + "; ".join(entry.why for entry in left_out[:5]))
+        raise DataError(f"No window was left.{_reasons(left_out)}")
     path = cache / "sets" / f"{cut.attrs['key'][:32]}.zarr"
     try:
         windows_room.save(cut, path)
@@ -469,6 +478,56 @@ def _cut(
         remove_whole(path)
         windows_room.save(cut, path)
     return path, cut, tuple(_below_root(entry, variant.data.root) for entry in left_out), tuple(warnings), quality
+
+
+def _whose(table: pd.DataFrame) -> str:
+    """Say which subjects have usable windows, as a sentence to be put behind a message."""
+    subjects = list(dict.fromkeys(table.loc[usable(table), "subject"]))
+    return f" Usable windows have: {spans(subjects)}." if subjects else ""
+
+
+def _reasons(left_out: Sequence[LeftOut]) -> str:
+    """Return what was left out, a line for each reason, to be put behind a message."""
+    lines = by_reason(left_out)
+    more = f"\n  - and {len(lines) - _REASONS} other reasons" if len(lines) > _REASONS else ""
+    listed = "".join(f"\n  - {line}" for line in lines[:_REASONS])
+    return f" What was left out:{listed}{more}" if lines else ""
+
+
+def by_reason(left_out: Iterable[LeftOut]) -> list[str]:
+    """Group what was left out by the reason, and name everything that it is about.
+
+    Parameters
+    ----------
+    left_out : iterable of LeftOut
+
+    Returns
+    -------
+    list of str
+        A line for each reason, in the order in which they first appear: ``s04, s07: 150 of 150 windows have missing
+        samples (eda 150)``. Where numbers differ, they are those of the first.
+    """
+    groups: dict[str, dict[str, list[str]]] = {}
+    for entry in dict.fromkeys(left_out):
+        why = entry.why.removeprefix(entry.what).lstrip(" ,:")
+        groups.setdefault(pattern(why.replace(entry.what, "")), {}).setdefault(why, []).append(entry.what)
+    lines = []
+    for whys in groups.values():
+        names = list(dict.fromkeys(name for own in whys.values() for name in own))
+        first = next(iter(whys))
+        told = f"{_named(names)}: {first}" if len(whys) == 1 else f"{_named(names)}; the first: {first}"
+        lines.append(" ".join(told.split()))
+    return lines
+
+
+def _named(names: Sequence[str]) -> str:
+    """Return names in few words; where these are still too many, those of the subjects with the number of the rest."""
+    shown = spans(names)
+    if len(shown) <= _NAMED:
+        return shown
+    shown = spans(dict.fromkeys(name.split()[0] for name in names if name.split()))
+    shown = shown if len(shown) <= _NAMED else f"{shown[:_NAMED].rpartition(', ')[0]} and more"
+    return f"{shown} ({len(names):,} in all)"
 
 
 def _borrowed_channels(variant: Variant, windows: xr.Dataset) -> list[str]:
@@ -646,7 +705,7 @@ def _node_mistakes(
             try:
                 networks[name] = build(model.name, shapes[name], n_outputs, **model.options)
                 dry_run(networks[name], shapes[name])
-            except (TypeError, ValueError, RuntimeError, LimbeckError) as error:
+            except (TypeError, ValueError, ArithmeticError, LookupError, RuntimeError, LimbeckError) as error:
                 networks.pop(name, None)
                 found = [f"the model '{model.name}' cannot be built with {model.options} ({error})."]
         mistakes += [f"{_written_place(name, node)}: {mistake}" for mistake in found]
@@ -733,6 +792,36 @@ def _crossfit_mistakes(nodes: Mapping[str, Node], folds: Sequence[Fold], table: 
                 )
                 break
     return list(dict.fromkeys(mistakes))
+
+
+def _choice_mistakes(
+    nodes: Mapping[str, Node],
+    shapes: Mapping[str, Mapping[str, InputShape]],
+    n_outputs: int,
+    folds: Sequence[Fold],
+    table: pd.DataFrame,
+    seed: int,
+) -> list[str]:
+    """Return where a classical model has options to choose from and one labelled subject, so nobody to judge on."""
+    mistakes = []
+    subjects = table["subject"].to_numpy()
+    for name, node in nodes.items():
+        if not is_classical(node.stage.model.name):
+            continue
+        model: Any = build(node.stage.model.name, shapes[name], n_outputs, **node.stage.model.options)
+        for fold in folds if len(model.candidates) > 1 else ():
+            left = (with_all_labels(fold) if node.all_labels else fold).labelled
+            for group, count in node.holdouts:
+                left = np.setdiff1d(left, labelled_groups(fold, table, count, seed)[group])
+            if len(set(subjects[left])) < 2:
+                mistakes.append(
+                    f"{_written_place(name, node)}: the model '{node.stage.model.name}' has {len(model.candidates)} "
+                    f"combinations of options to choose from, but in repetition {fold.repetition}, fold {fold.fold}, "
+                    "one labelled subject only, and nobody to judge on; give every option one value, or label more "
+                    "subjects."
+                )
+                break
+    return mistakes
 
 
 def _key(

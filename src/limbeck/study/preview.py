@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from limbeck import datasets
+from limbeck.datasets.files import there_are
 from limbeck.errors import StudyError, did_you_mean
 from limbeck.recording import Corpus, Source
 from limbeck.signals import parse_signals
@@ -95,7 +96,7 @@ def _choose(corpus: Corpus, subject: str | None, trial: str | None, study: str) 
     if not corpus.sources:
         raise StudyError([f"the corpus {corpus.name} holds no recording"], source=study)
     if subject is not None and subject not in corpus.subjects:
-        raise StudyError([f"there is no subject '{subject}'.{did_you_mean(subject, corpus.subjects)}"], source=study)
+        raise StudyError([f"there is no subject '{subject}'.{there_are(corpus.subjects)}"], source=study)
     sources = [source for source in corpus.sources if source.subject == (subject or corpus.subjects[0])]
     if trial is None:
         return sources[0]

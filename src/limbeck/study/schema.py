@@ -22,10 +22,10 @@ from limbeck.distillation.losses import LOSSES
 from limbeck.errors import LimbeckError, StudyError, did_you_mean
 from limbeck.metrics import METRICS
 from limbeck.models.classical import is_classical
-from limbeck.models.contract import MODELS
+from limbeck.models.contract import MODELS, class_of
 from limbeck.notation import read_yaml, write_yaml
 from limbeck.signals import FEATURE_SETS, FEATURES, parse_signals
-from limbeck.targets import Target, written_out
+from limbeck.targets import TARGETS, Preset, Target, known_targets, written_out
 
 __all__ = [
     "CalibrationMode",
@@ -379,7 +379,8 @@ def parse_study(
     Parameters
     ----------
     definition : mapping
-        What the YAML holds.
+        What the YAML holds; its ``target`` may also be a :class:`limbeck.targets.Target` or an entry of
+        :data:`limbeck.targets.TARGETS`.
     overrides : iterable of str
         As in :func:`load_study`.
     folder : Path or None
@@ -395,6 +396,9 @@ def parse_study(
     if not isinstance(definition, Mapping):
         raise StudyError([f"A study is a mapping of keys, found {type(definition).__name__}."], source=source)
     resolved = copy.deepcopy(dict(definition))
+    if "target" in resolved:
+        given = resolved["target"]
+        resolved["target"] = [_spelled(one) for one in given] if isinstance(given, list | tuple) else _spelled(given)
     overrides = list(overrides)
     written = copy.deepcopy(resolved)
     _apply_overrides(written, overrides, resolve=False)
@@ -469,6 +473,11 @@ def _unlike_targets(targets: Mapping[str, Target]) -> list[str]:
         f"target: the targets of a study are judged by one score and so have the same classes, in the same order; "
         f"{first} has {kinds[first]}, and {other} has {kinds[other]}. Make a study of each, or call the classes alike."
     ]
+
+
+def _spelled(target: Any) -> Any:
+    """Return a target as a study would have it written, where it is given as an object."""
+    return _plain(written_out(target)) if isinstance(target, Target | Preset) else target
 
 
 def _plain(value: Any) -> Any:
@@ -616,6 +625,8 @@ def _check_variant(definition: dict[str, Any]) -> tuple[Variant | None, list[str
         mistakes += _explain(error)
     mistakes += _registry_mistakes(definition)
     mistakes += _reference_mistakes(definition)
+    if not mistakes:  # only then do the steps say what a model is given
+        mistakes += _reading_mistakes(_mapping(definition, "stages"), _mapping(definition, "signals"))
     if variant is not None and variant.live and not mistakes:
         student = variant.stages[variant.deployed].inputs
         if variant.mode == "transductive":
@@ -774,6 +785,7 @@ def _registry_mistakes(definition: Mapping[str, Any]) -> list[str]:
             mistakes.append(f"data.root: the data set '{data['corpus']}' is made and has no folder; remove it.")
     if isinstance(definition.get("target"), str | Mapping):
         mistakes += _mistakes_of(lambda: Target.parse(definition["target"]), "target: ")
+        mistakes += _foreign_target(definition["target"], data)
     if isinstance(definition.get("signals"), Mapping):
         mistakes += _mistakes_of(lambda: parse_signals(definition["signals"]))
     stages = definition.get("stages")
@@ -786,6 +798,24 @@ def _registry_mistakes(definition: Mapping[str, Any]) -> list[str]:
             f"report.metric: there is no metric '{report['metric']}'.{did_you_mean(str(report['metric']), METRICS)}"
         )
     return mistakes
+
+
+def _foreign_target(target: Any, data: Any) -> list[str]:
+    """Refuse the target of one published data set on another, where nothing but its name says what it is about.
+
+    With anything written beside its name, whoever wrote it has thought of the other data set's annotations; and own
+    files may have any names.
+    """
+    name = target.get("preset") if isinstance(target, Mapping) and len(target) == 1 else target
+    corpus = data.get("corpus") if isinstance(data, Mapping) else None
+    preset = TARGETS.get(name) if isinstance(name, str) else None
+    if preset is None or corpus == preset.corpus or not isinstance(corpus, str):
+        return []
+    if corpus not in datasets.DATASETS or datasets.info(corpus).access in ("own", "simulated"):
+        return []
+    own = ", ".join(row["name"] for row in known_targets(corpus))
+    there = f"those of {corpus} are {own}" if own else f"none is known for {corpus}"
+    return [f"target: '{name}' is of the data set {preset.corpus}, and the study reads {corpus}; {there}."]
 
 
 def _mistakes_of(parse: Callable[[], object], prefix: str = "") -> list[str]:
@@ -955,6 +985,34 @@ def _unknown_references(
         for key, other in _stands_on(stage).items()
         if other not in stages
     ]
+
+
+def _reading_mistakes(stages: Mapping[str, Any], signals: Mapping[str, Any]) -> list[str]:
+    """Check that each model can read what the steps of its inputs make: features, or signals."""
+    try:
+        pipelines = parse_signals(signals)
+    except LimbeckError:
+        return []
+    mistakes = []
+    for name, stage in stages.items():
+        model = _model_of(stage)
+        view = _as_view(stage.get("inputs")) if model in MODELS else None
+        read = [modality for modality in view if modality in pipelines] if isinstance(view, Mapping) else []
+        reads = getattr(class_of(model), "reads", None) if read else None
+        raw = [modality for modality in read if not pipelines[modality].features]
+        made = [modality for modality in read if pipelines[modality].features]
+        if reads == "features" and raw:
+            are = "is" if len(raw) == 1 else "are"
+            mistakes.append(
+                f"stages.{name}.model: '{model}' reads features, but {' and '.join(raw)} {are} left as signals; add a "
+                f"features step to signals.{raw[0]} or choose another model."
+            )
+        if reads == "signals" and made:
+            mistakes.append(
+                f"stages.{name}.model: '{model}' reads signals, but of {' and '.join(made)} features are made; remove "
+                f"the features step of signals.{made[0]} or choose a model for features (mlp, linear)."
+            )
+    return mistakes
 
 
 def _unused_signals(stages: Mapping[str, Any], signals: Mapping[str, Any]) -> list[str]:

@@ -12,7 +12,7 @@ import numpy as np
 from limbeck.errors import DataError, StudyError, did_you_mean
 from limbeck.recording import Recording
 from limbeck.targets.checking import names_of, target_mistakes
-from limbeck.targets.presets import TARGETS
+from limbeck.targets.presets import TARGETS, Preset
 from limbeck.targets.ratings import (
     LEVELS,
     Interval,
@@ -123,21 +123,23 @@ class Target:
         object.__setattr__(self, "levels", self.levels or "")
 
     @classmethod
-    def parse(cls, definition: Mapping[str, Any] | str) -> Target:
+    def parse(cls, definition: Target | Preset | Mapping[str, Any] | str) -> Target:
         """Build a target from its YAML form.
 
         Parameters
         ----------
-        definition : mapping or str
-            A mapping with the parameters' names; the name of one of :data:`TARGETS`; or ``{preset: that name}`` with
-            what is to be different beside it.
+        definition : mapping, str, Preset or Target
+            A mapping with the parameters' names; the name of one of :data:`TARGETS`, or the entry itself; ``{preset:
+            that name}`` with what is to be different beside it. A target is returned as it is.
 
         Raises
         ------
         StudyError
             With every mistake: unknown keys and names (with the nearest), contradictions, wrong values.
         """
-        if not isinstance(definition, str | Mapping):
+        if isinstance(definition, cls):
+            return definition
+        if not isinstance(definition, str | Mapping | Preset):
             raise StudyError(
                 [
                     "expected a mapping such as {name: ..., events: ...} or the name of a known target, found "
@@ -353,13 +355,13 @@ class Target:
         return float(bool(high[0])) if self.ratings else 2.0 * (not high[0]) + (not high[1])
 
 
-def written_out(definition: Mapping[str, Any] | str) -> dict[str, Any]:
+def written_out(definition: Target | Preset | Mapping[str, Any] | str) -> dict[str, Any]:
     """Put what a preset stands for in its place, with what was written beside it on top.
 
     Parameters
     ----------
-    definition : mapping or str
-        As of :meth:`Target.parse`.
+    definition : mapping, str, Preset or Target
+        As of :meth:`Target.parse`; of a target, what is not as it is by default.
 
     Returns
     -------
@@ -370,6 +372,11 @@ def written_out(definition: Mapping[str, Any] | str) -> dict[str, Any]:
     StudyError
         There is no such preset.
     """
+    if isinstance(definition, Preset):
+        return dict(definition.definition)
+    if isinstance(definition, Target):
+        values = {entry.name: (getattr(definition, entry.name), entry.default) for entry in fields(Target)}
+        return {name: value for name, (value, default) in values.items() if value != default and value != {}}
     given = {"preset": definition} if isinstance(definition, str) else dict(definition)
     if "preset" not in given:
         return given

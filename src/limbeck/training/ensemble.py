@@ -115,9 +115,10 @@ class Ensemble:
         }
 
     def state_of(self, position: int) -> dict[str, Tensor]:
-        """Return a copy of one member's parameters and buffers by name."""
-        state = {name: value.clone() for name, value in self.parameters_of(self.flat[position]).items()}
-        return state | {name: value[position].clone() for name, value in self.buffers.items()}
+        """Return a copy of one member's parameters and buffers by name: what a network's own ``state_dict`` holds."""
+        values = self.parameters_of(self.flat[position])
+        values |= {name: value[position] for name, value in self.buffers.items()}
+        return {name: values[name].clone() for name in self.skeleton.state_dict()}
 
     def load_state(self, position: int, state: Mapping[str, Tensor]) -> None:
         """Overwrite those of one member's parameters and buffers that `state` names; shapes must agree."""

@@ -20,7 +20,7 @@ from the recording's start), ``order`` (of the recording) and ``calibration``; a
 ``rate``; NaN where the trace has none.
 """
 
-from limbeck.windows.assembling import cut
+from limbeck.windows.assembling import NoWindowsError, cut
 from limbeck.windows.judging import quality_summary, worst_quality
 from limbeck.windows.plan import Calibration
 from limbeck.windows.reading import decode, modalities, table, view
@@ -29,6 +29,7 @@ from limbeck.windows.tabulating import feature_table
 
 __all__ = [
     "Calibration",
+    "NoWindowsError",
     "cut",
     "decode",
     "feature_table",

@@ -14,7 +14,7 @@ import numpy as np
 from limbeck.errors import DataError, StudyError, did_you_mean
 from limbeck.recording import Corpus, LeftOut
 from limbeck.signals import QUALITY
-from limbeck.targets import Target, missing_events
+from limbeck.targets import Preset, Target, missing_events
 from limbeck.windows.caching import Piece, each_subject, sweep, windows_of
 from limbeck.windows.cutting import name_of
 from limbeck.windows.plan import SLACK, Calibration, Plan, make_plan
@@ -22,7 +22,7 @@ from limbeck.windows.plan import SLACK, Calibration, Plan, make_plan
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["cut"]
+__all__ = ["NoWindowsError", "cut"]
 
 Progress = Callable[[int, int], None]
 
@@ -30,11 +30,19 @@ _Layouts = dict[str, tuple[tuple[int, ...], dict[str, Any]]]
 """Shape of a window and attributes, by modality."""
 
 
+class NoWindowsError(DataError):
+    """No recording gave a window; `left_out` says of each why."""
+
+    def __init__(self, message: str, left_out: Sequence[LeftOut] = ()) -> None:
+        super().__init__(message)
+        self.left_out = tuple(left_out)
+
+
 def cut(
     corpus: Corpus,
     *,
     signals: Mapping[str, Any] | str,
-    target: Target | None,
+    target: Target | Preset | Mapping[str, Any] | str | None,
     length: float,
     hop: float,
     calibration: Calibration | None = None,
@@ -56,8 +64,11 @@ def cut(
     signals : mapping of str to list, or str
         The wanted modalities with their steps, as of :func:`limbeck.signals.parse_signals`; ``[]`` keeps the samples as
         they are. The name of a feature set takes those of its modalities that any recording has.
-    target : Target or None
-        None cuts whole recordings and leaves out the target: for recordings that nobody has labelled.
+    target : Target, Preset, mapping, str or None
+        What is predicted: a :class:`limbeck.targets.Target`, or what :meth:`limbeck.targets.Target.parse` makes one of:
+        the name of a known target (``"deap_valence"``), its entry in :data:`limbeck.targets.TARGETS`, or a mapping as
+        in a study (``{"name": "stress", "events": {...}}``). None cuts whole recordings and leaves out
+        the target: for recordings that nobody has labelled.
     length, hop : float
         Seconds. A window holds ``round(length * rate)`` samples, the first of which is the first at or after its start.
     calibration : Calibration, optional
@@ -83,7 +94,7 @@ def cut(
     Raises
     ------
     StudyError
-        Mistakes in `signals`, lengths, or names of events that no recording has.
+        Mistakes in `signals`, `target`, lengths, or names of events that no recording has.
     DataError
         No windows at all, a class without windows, or a modality at different rates.
     """
@@ -124,7 +135,7 @@ def _assemble(
     classes = _classes_by_rating(plan, pieces, left_out)
     layouts, pieces = _common_layouts(wanted, pieces, left_out)
     if not pieces:
-        raise DataError(f"No windows could be cut from {corpus.name}.{_first_reasons(left_out)}")
+        raise NoWindowsError(f"No windows could be cut from {corpus.name}.{_first_reasons(left_out)}", left_out)
     attributes["left_out"] = json.dumps([{"what": entry.what, "why": entry.why} for entry in dict.fromkeys(left_out)])
     pieces = _in_order(corpus, pieces)
     sensors = _common_sensors(layouts, pieces)
@@ -298,9 +309,10 @@ def _refuse_unknown_names(plan: Plan, wanted: list[str], pieces: list[Piece], le
     if plan.calibration is not None and plan.calibration.condition is not None:
         mistakes += [f"calibration: {mistake}" for mistake in missing_events([plan.calibration.condition], events)]
     recorded = sorted({modality for piece in pieces for modality in piece.facts["modalities"]})
-    for modality in wanted:
-        if modality not in recorded:
-            mistakes.append(f"signals: no recording has {modality}; they have {', '.join(recorded)}")
+    absent = [modality for modality in wanted if modality not in recorded]
+    if absent:
+        named = " or ".join(filter(None, (", ".join(absent[:-1]), absent[-1])))
+        mistakes.append(f"signals: no recording has {named}; they have {', '.join(recorded)}")
     if mistakes:
         if left_out:  # a name may be missing because the rows or files that have it could not be used
             mistakes[-1] += _first_reasons(left_out, indent=6)
@@ -430,6 +442,11 @@ def _target_variable(target: Target, truth: np.ndarray, calibration: np.ndarray)
 
 def _first_reasons(left_out: list[LeftOut], indent: int = 2) -> str:
     line = "\n" + " " * indent
-    reasons = "".join(f"{line}- {entry.what}: {entry.why}" for entry in left_out[:5])
+    reasons = "".join(f"{line}- {_told(entry)}" for entry in left_out[:5])
     more = f"{line}and {len(left_out) - 5} more" if len(left_out) > 5 else ""
     return f" What was left out:{reasons}{more}" if reasons else " It has no recordings."
+
+
+def _told(entry: LeftOut) -> str:
+    """Return what was left out and why; messages of readers begin with the file."""
+    return entry.why if entry.why.startswith(entry.what) else f"{entry.what}: {entry.why}"

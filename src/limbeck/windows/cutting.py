@@ -145,7 +145,10 @@ def _prepared(recording: Recording, plan: Plan) -> dict[str, Signal]:
         if signal is not None and signal.data.shape[1]:
             present[modality] = pipeline.on_recording(signal)
     if not present:
-        raise DataError(f"{name_of(recording)} has none of the modalities {', '.join(plan.pipelines)}.")
+        raise DataError(
+            f"{name_of(recording)} has none of the modalities {', '.join(plan.pipelines)}; it has "
+            f"{', '.join(recording.signals) or 'nothing'}."
+        )
     return present
 
 

@@ -22,7 +22,7 @@ from limbeck import targets as target_room
 from limbeck.errors import StudyError
 from limbeck.recording import Source
 from limbeck.signals import Pipeline, parse_signals
-from limbeck.targets import Target
+from limbeck.targets import Preset, Target
 
 __all__ = ["SLACK", "Calibration", "Plan", "make_plan"]
 
@@ -113,7 +113,7 @@ class Plan:
 
 def make_plan(
     signals: Mapping[str, Any] | str,
-    target: Target | None,
+    target: Target | Preset | Mapping[str, Any] | str | None,
     length: float,
     hop: float,
     calibration: Calibration | None,
@@ -129,6 +129,13 @@ def make_plan(
         mistakes.append(
             f"calibration: {calibration.seconds:g} s hold no window of {length:g} s; use at least {length:g} s"
         )
+    if target is not None:
+        try:
+            target = Target.parse(target)
+        except StudyError as error:
+            raise StudyError(
+                [*mistakes, *(f"target: {mistake}" for mistake in error.mistakes)], source="windows"
+            ) from None
     if not mistakes and target is not None and target.rate is not None:
         steps = length * target.rate
         if round(steps) < 1 or abs(steps - round(steps)) > SLACK:

@@ -13,4 +13,4 @@ CASES = {
     ),
 }
 
-COUNTS = [Count("lstm", EDA, 2, 50_562)]
+COUNTS = [Count("lstm", EDA, 2, 50_562), Count("cnn_lstm", EDA, 2, 48_162)]

@@ -6,7 +6,7 @@ from . import Case, Count
 
 SHAPES = {"eda": InputShape(1, 8, 4.0), "acc": InputShape(3, 16, 8.0)}
 STUDENT = {"eda": SHAPES["eda"]}
-SMALL = {"width": 8, "heads": 2, "hidden": 12, "frames": 4}
+SMALL = {"width": 8, "heads": 2, "feed_forward": 12, "frames": 4}
 SHARED = {"joint": (8,), "gate": (4,)}
 
 CASES = {
@@ -16,7 +16,7 @@ CASES = {
 
 TRANSFORMER, T_NET, MT_T_NET, ADAPTER = 5_259_267, 328_832, 7_610_112, 262_912
 
-PUBLISHED = {"width": 512, "hidden": 512, "embedded": True, "as_released": True}
+PUBLISHED = {"width": 512, "feed_forward": 512, "embedded": True, "as_released": True}
 EMBEDDINGS = {"video": InputShape(512, 1, 1.0), "emg": InputShape(512, 1, 1.0)}
 FACE = {"video": EMBEDDINGS["video"]}
 

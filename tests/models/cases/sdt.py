@@ -5,7 +5,7 @@ from limbeck.models import InputShape
 from . import Case, Count
 
 SHAPES = {"eda": InputShape(1, 4, 4.0), "acc": InputShape(3, 9, 8.0)}
-SMALL = {"hidden": 8, "heads": 2, "frames": 4}
+SMALL = {"width": 8, "heads": 2, "frames": 4}
 
 CASES = {
     "sdt": Case(SHAPES, {"eda": (4, 8), "acc": (4, 8), "fused": (4, 8), "embedding": (8,)}, SMALL, n_steps=2),
@@ -18,7 +18,7 @@ def conversation(audio: int, speakers: int) -> dict[str, InputShape]:
     return {name: InputShape(count, 100, 1.0) for name, count in channels.items()}
 
 
-PUBLISHED = {"hidden": 1024, "heads": 8, "frames": 100, "answers": True, "as_released": True}
+PUBLISHED = {"width": 1024, "heads": 8, "frames": 100, "answers": True, "as_released": True}
 
 COUNTS = [
     Count("sdt", conversation(1582, 2), 6, 79_687_704, {**PUBLISHED, "n_speakers": 2}, n_steps=100),

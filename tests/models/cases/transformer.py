@@ -10,7 +10,7 @@ CASES = {
     "small_transformer": Case(
         SHAPES,
         {"tokens": (12, 8), "embedding": (8,)},
-        {"width": 8, "heads": 2, "hidden": 12, "frames": 12},
+        {"width": 8, "heads": 2, "feed_forward": 12, "frames": 12},
         n_steps=4,
     ),
 }
