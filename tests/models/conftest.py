@@ -20,6 +20,12 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
+@pytest.fixture(autouse=True)
+def same_start() -> None:
+    """Let every test begin with the same random numbers, whatever ran before."""
+    torch.manual_seed(0)
+
+
 @pytest.fixture
 def random_inputs() -> Callable[..., dict[str, Tensor]]:
     """Return a function that draws a batch of inputs of given shapes."""
