@@ -404,3 +404,16 @@ def test_a_model_becomes_an_onnx_file_or_says_why_not(name: str, tmp_path: Path)
             to_onnx(model, case.modalities, tmp_path / "model.onnx")
         return
     assert to_onnx(model, case.modalities, tmp_path / "model.onnx") <= 1e-5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("count", COUNTS, ids=lambda count: f"{count.model}-{count.parameters}")
+def test_the_published_width_runs(count: Count, random_inputs: Draw) -> None:
+    model = build(count.model, count.modalities, count.n_outputs, n_steps=count.n_steps, **count.options).eval()
+    inputs = random_inputs(count.modalities, 3)
+    with torch.no_grad():
+        together, alone = model(inputs), model({modality: x[:1] for modality, x in inputs.items()})
+    steps = (count.n_steps,) if count.n_steps else ()
+    assert together.prediction.shape == (3, *steps, count.n_outputs)
+    assert torch.isfinite(together.prediction).all()
+    torch.testing.assert_close(alone.prediction[0], together.prediction[0], rtol=1e-3, atol=1e-3)
