@@ -30,7 +30,7 @@ from torch import Tensor, nn
 
 from limbeck import __version__
 from limbeck.distillation import Batch, Criterion, Student
-from limbeck.export import to_onnx
+from limbeck.export import open_session, to_onnx
 from limbeck.models import MODELS, InputShape, build, count_parameters
 from limbeck.protocols import Fold
 from limbeck.training import Ensemble, Member
@@ -242,12 +242,10 @@ def compare_with_the_plain_transcription(repeats: int, batch: int) -> None:
 
 def in_onnx_runtime(network: nn.Module, modality: str, shape: InputShape) -> Callable[[], np.ndarray]:
     """Return what predicts one window in ONNX Runtime on one thread; the file is checked as it is written."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "network.onnx"
         to_onnx(network, {modality: shape}, file, tolerance=1e-4)
-        session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+        session = open_session(file)
     window = {modality: torch.randn(shape.zeros(1).shape).numpy()}
     return lambda: session.run(["prediction"], window)[0]
 

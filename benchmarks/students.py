@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from limbeck.export import to_onnx
+from limbeck.export import open_session, to_onnx
 from limbeck.models import InputShape, build, count_multiply_adds, count_parameters
 from limbeck.study import run
 
@@ -51,15 +51,11 @@ def overrides(study: str, feature: str) -> tuple[str, ...]:
 
 def milliseconds(model: nn.Module, modality: str, repeats: int = 300) -> float:
     """Return the median time of one window in ONNX Runtime, on one thread."""
-    import onnxruntime
-
     shape = SHAPES[modality]
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "student.onnx"
         to_onnx(model, {modality: shape}, file)
-        session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+        session = open_session(file)
     x = np.zeros((1, shape.channels, shape.length), dtype=np.float32)
     spent = []
     for _ in range(repeats):

@@ -10,7 +10,7 @@ import torch
 from cases.students import BVP, EDA, EEG, SIZES
 
 from limbeck.errors import LimbeckError
-from limbeck.export import to_onnx
+from limbeck.export import open_session, to_onnx
 from limbeck.models import InputShape, build, count_multiply_adds, count_parameters
 
 VIEWS = {"eda": EDA, "bvp": BVP, "eeg": EEG}
@@ -43,13 +43,11 @@ def test_each_size_costs_what_its_documentation_says(name: str, place: int, moda
 )
 def test_an_exported_student_answers_alike_within_a_millisecond(name: str, modality: str, tmp_path: Path) -> None:
     pytest.importorskip("onnxscript", reason="export needs the package onnxscript")
-    runtime = pytest.importorskip("onnxruntime", reason="the exported file is run by onnxruntime")
+    pytest.importorskip("onnxruntime", reason="the exported file is run by onnxruntime")
     torch.manual_seed(0)
     shape, file = VIEWS[modality][modality], tmp_path / "student.onnx"
     to_onnx(build(name, VIEWS[modality], 2), VIEWS[modality], file)
-    options = runtime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = runtime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+    session = open_session(file)
     x = torch.randn(1, shape.channels, shape.length).numpy()
 
     spent = []

@@ -54,16 +54,6 @@ _KINDS = {_CELL: "cell", _STRUCT: "struct", _CHAR: "text"}
 _COMPLEX = 0x0800
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _NUMBER_CLASSES = {f"{sign}int{bits}": f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
-_HDF5_FAILURES = (
-    OSError,
-    ValueError,
-    RuntimeError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    ArithmeticError,
-    MemoryError,
-)
 _HDF5_CLASSES = {"double": "f8", "single": "f4", "logical": "bool", "char": "u2", "cell": "O", "struct": "O"} | (
     _NUMBER_CLASSES
 )

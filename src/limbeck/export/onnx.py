@@ -18,7 +18,7 @@ from limbeck.atomic import write_atomically
 from limbeck.errors import DataError
 from limbeck.models import InputShape, Network
 
-__all__ = ["to_onnx"]
+__all__ = ["open_session", "to_onnx"]
 
 _BATCHES = (2, 5)
 """Windows at which the network is exported, and at which the file is tried."""
@@ -94,6 +94,26 @@ def to_onnx(
     return differences[0]
 
 
+def open_session(path: str | Path) -> Any:
+    """Return an ONNX Runtime session of a file, on one thread of the processor.
+
+    Parameters
+    ----------
+    path : path-like
+        As :func:`to_onnx` wrote it.
+
+    Returns
+    -------
+    onnxruntime.InferenceSession
+        Its ``run(["prediction"], {modality: ndarray})`` predicts.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
 def _require() -> None:
     try:
         import onnxruntime  # noqa: F401
@@ -136,11 +156,7 @@ def _quiet() -> Iterator[None]:
 
 def _difference(network: nn.Module, modalities: Mapping[str, InputShape], path: Path) -> float:
     """Return how far the file's predictions are from the network's on random windows."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    session = open_session(path)
     rng = np.random.default_rng(0)
     windows = {
         name: rng.standard_normal(tuple(shape.zeros(_BATCHES[1]).shape), dtype=np.float32)
