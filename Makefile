@@ -10,10 +10,10 @@ PEERS_STAMP := $(PEERS)/.installed
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo lint test test-slow bench bench-datasets bench-models bench-null bench-signals clean
+.PHONY: help install demo lint test test-slow bench bench-datasets bench-distillation bench-models bench-null bench-recipes bench-signals clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' Makefile
 
 install: $(STAMP)  ## make .venv and install Limbeck with what its development needs
 
@@ -30,10 +30,10 @@ demo: $(STAMP)  ## run a whole study on the simulated cohort and say where its r
 	$(BIN)/limbeck run studies/demo.yaml --out runs
 
 # Two threads per process on a busy two-core machine are many times slower than one.
-lint test test-slow bench bench-datasets bench-models bench-null bench-signals: export OMP_NUM_THREADS = 1
-lint test test-slow bench bench-datasets bench-models bench-null bench-signals: export OPENBLAS_NUM_THREADS = 1
-lint test test-slow bench bench-datasets bench-models bench-null bench-signals: export MKL_NUM_THREADS = 1
-lint test test-slow bench bench-datasets bench-models bench-null bench-signals: export NUMEXPR_NUM_THREADS = 1
+lint test test-slow bench bench-datasets bench-distillation bench-models bench-null bench-recipes bench-signals: export OMP_NUM_THREADS = 1
+lint test test-slow bench bench-datasets bench-distillation bench-models bench-null bench-recipes bench-signals: export OPENBLAS_NUM_THREADS = 1
+lint test test-slow bench bench-datasets bench-distillation bench-models bench-null bench-recipes bench-signals: export MKL_NUM_THREADS = 1
+lint test test-slow bench bench-datasets bench-distillation bench-models bench-null bench-recipes bench-signals: export NUMEXPR_NUM_THREADS = 1
 
 lint: $(STAMP)  ## style, types and the layers of the design
 	$(BIN)/ruff check .
@@ -54,11 +54,17 @@ bench: $(STAMP)  ## folds trained together against one by one; windows written a
 bench-datasets: $(STAMP)  ## full-size files of the corpora read and cut into windows, with the memory that takes
 	$(BIN)/python benchmarks/datasets.py
 
+bench-distillation: $(STAMP)  ## a study of teaching against a plain PyTorch script; what caching, sharing, grouping gain
+	$(BIN)/python benchmarks/distillation.py
+
 bench-models: $(STAMP)  ## PainAttnNet beside a plain transcription, and the students in ONNX Runtime
 	$(BIN)/python benchmarks/models.py
 
 bench-null: $(STAMP)  ## p-values of taught against alone on 40 cohorts where there is nothing to be taught
 	$(BIN)/python benchmarks/null_cohorts.py
+
+bench-recipes: $(STAMP)  ## every recipe on the simulated cohort, and the credit controls of the best three
+	$(BIN)/python benchmarks/recipes.py --jobs 2
 
 bench-signals: $(STAMP) $(PEERS_STAMP)  ## signals and features against other libraries, which get an environment of their own
 	$(BIN)/python benchmarks/signals.py --peers $(PEERS)

@@ -29,7 +29,7 @@ import torch
 from torch import Tensor, nn
 
 from limbeck import __version__
-from limbeck.distillation import Batch, Criterion, Student
+from limbeck.distillation import Batch, Context, Joint, Learner, Sight, make_losses
 from limbeck.export import open_session, to_onnx
 from limbeck.models import MODELS, InputShape, build, count_parameters
 from limbeck.protocols import Fold
@@ -203,9 +203,26 @@ def compare_with_the_plain_transcription(repeats: int, batch: int) -> None:
     target = torch.arange(batch) % 2
     empty = np.empty(0, dtype=np.int64)
     member = Member(Fold(0, 0, np.arange(batch), empty, empty, empty, (), (), (), ()), seed=0)
-    ensemble = Ensemble(lambda: Student(build("pain_attn_net", EDA, 2, as_released=True)), [member], backend="looped")
-    criterion = Criterion({"hard": {}}, kind="class")
-    one = Batch({"eda": x[None]}, target[None], torch.ones(1, batch), torch.ones(1, 2), torch.empty(1, batch, 0), {})
+    ensemble = Ensemble(
+        lambda: Learner(
+            build("pain_attn_net", EDA, 2, as_released=True), make_losses({"hard": {}}), Context("class", 2, EDA, {})
+        ),
+        [member],
+        backend="looped",
+    )
+    (phase,) = Joint().phases(0, 1e-3)
+    one = Batch(
+        sights={"plain": Sight({"eda": x[None]}, {})},
+        target=target[None],
+        labelled=torch.ones(1, batch),
+        class_weights=torch.ones(1, 2),
+        logits=torch.empty(1, batch, 0),
+        trust=torch.ones(1, batch),
+        teachers={},
+        index=torch.arange(batch)[None],
+        progress=torch.zeros(1),
+        strength=torch.ones(1),
+    )
 
     def train_plain() -> None:
         plain.train().zero_grad()
@@ -213,7 +230,7 @@ def compare_with_the_plain_transcription(repeats: int, batch: int) -> None:
 
     rows = {
         "training, per 1,000 windows": (
-            {"plain": train_plain, "ours": lambda: ensemble.gradients(criterion, one, 0)},
+            {"plain": train_plain, "ours": lambda: ensemble.gradients(phase, one, 0)},
             repeats,
             1_000 / batch,
         ),

@@ -21,7 +21,7 @@ import torch
 from torch import nn
 
 from limbeck import __version__
-from limbeck.distillation import Criterion
+from limbeck.distillation import Context, Learner, make_losses
 from limbeck.models import Dropout, InputShape, build, count_parameters
 from limbeck.protocols import Fold
 from limbeck.training import Ensemble, Member, Settings, WindowTensors, fit
@@ -62,6 +62,10 @@ class Case:
     def network(self) -> nn.Module:
         """Return a fresh network for two classes."""
         return build(self.model, self.shapes, 2)
+
+    def learner(self) -> Learner:
+        """Return a fresh network that learns from labels alone."""
+        return Learner(self.network(), make_losses({"hard": {}}), Context("class", 2, self.shapes, {}))
 
 
 CASES = (
@@ -111,11 +115,10 @@ def make_folds(case: Case, n_folds: int) -> list[Fold]:
 def prepare_ensemble(case: Case, windows: WindowTensors, folds: list[Fold], backend: str) -> Callable[[], None]:
     """Return what trains all folds together for the epochs of a case."""
     members = [Member(fold, seed=0) for fold in folds]
-    ensemble = Ensemble(case.network, members, backend=backend, device=windows.device)
-    criterion = Criterion({"hard": {"weight": 1.0}}, kind="class")
+    ensemble = Ensemble(case.learner, members, backend=backend, device=windows.device)
 
     def run() -> None:
-        fit(ensemble, windows, criterion, replace(SETTINGS, epochs=case.epochs))
+        fit(ensemble, windows, replace(SETTINGS, epochs=case.epochs))
 
     return run
 

@@ -10,6 +10,10 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+import torch
+
+from limbeck.distillation import functional
+from limbeck.models.contract import Outputs
 
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 
@@ -123,3 +127,82 @@ def test_an_unknown_case_is_refused_with_those_there_are() -> None:
     )
     assert done.returncode == 2
     assert "there is no case depa; there are deap, deap_all" in done.stderr
+
+
+def test_the_ways_of_training_that_are_compared_train_the_same_networks() -> None:
+    training = load("training")
+    case = training.Case("tiny", "mlp", {"eda": training.InputShape(5)}, steps=1, epochs=1)
+    windows, folds = training.make_windows(case, "cpu"), training.make_folds(case, 2)
+    for backend in ("looped", "stacked"):
+        training.prepare_ensemble(case, windows, folds, backend)()
+    training.prepare_plain(case, windows, folds)()
+
+
+def test_a_study_of_teaching_is_timed_against_the_plain_script_on_the_same_arms() -> None:
+    command = [sys.executable, BENCHMARKS / "distillation.py", "--quick", "--jobs", "1", "--only", "sharing", "all"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    for way in ("script, a process per core", "study, sharing alone", "study, all of them"):
+        (row,) = [line for line in done.stdout.splitlines() if line.startswith(f"  {way}  ")]
+        assert all(f"{arm} 0." in row for arm in ("teacher", "alone", "soft", "hint", "similarity")), way
+    assert "of all 11 arms, study and script differ most in" in done.stdout
+    assert "times as fast as the script in training; the aim of 3 is" in done.stdout
+
+
+def test_the_benchmark_of_teaching_says_when_its_data_are_not_there(tmp_path: Path) -> None:
+    command = [sys.executable, BENCHMARKS / "distillation.py", "--eegmat", tmp_path / "absent"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "skipped: there is no folder absent; name it with --eegmat" in done.stdout
+
+
+def test_the_plain_script_teaches_by_the_losses_of_the_study() -> None:
+    distillation = load("distillation")
+    generator = torch.Generator().manual_seed(0)
+    student, taught = (
+        Outputs(torch.randn(8, 2, generator=generator), {"embedding": torch.randn(8, width, generator=generator)})
+        for width in (3, 5)
+    )
+    losses = {
+        "soft": {"weight": 1.0, "temperature": 4.0},
+        "sp": {"weight": 10.0, "student": "embedding", "teacher": "embedding"},
+    }
+    every = torch.ones(8)
+    soft = functional.soft_target(student.prediction, taught.prediction, every, temperature=4.0)["soft"]
+    alike = functional.similarity(student.features["embedding"], taught.features["embedding"], every)["similarity"]
+    torch.testing.assert_close(distillation.teaching(student, taught, losses, None), soft + 10.0 * alike)
+
+
+def test_recipes_stand_in_one_table_and_the_best_meet_their_controls_on_two_cohorts(tmp_path: Path) -> None:
+    recipes = load("recipes")
+    chosen = ["--quick", "--jobs", "1", "--out", str(tmp_path), "hinton", "sp", "born_again", "mmpkd"]
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        assert recipes.main(chosen) == 0
+    said = printed.getvalue()
+    for metric in ("balanced_accuracy, mean over 20 subjects", "ccc, mean over 20 subjects"):
+        assert metric in said
+    assert "labels of 3 subjects learned from, 5 subjects to validate" in said
+    rows = [line.split()[0] for line in said.splitlines() if line.startswith(("hinton ", "sp ", "born_again ", "mmpkd "))]
+    # once in the table, and where both controls mean something once per cohort
+    assert sorted(rows) == sorted(["hinton", "sp", "born_again", "mmpkd"] + 2 * ["hinton", "sp"])
+    assert "chosen on this cohort, so the first table flatters them" in said
+    assert said.index("This cohort:") < said.index("Another cohort:")
+    first = said.partition("All of it took")[0]
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        recipes.main([*chosen, "--markdown"])
+    again = printed.getvalue()
+    assert "| --- | --: |" in again
+    taken_up = {cell.strip() for line in again.splitlines() if line.startswith("| hinton") for cell in line.split("|")}
+    assert taken_up & {word for line in first.splitlines() if line.startswith("hinton") for word in line.split()}
+
+
+def test_the_recipes_of_the_table_are_all_that_there_are() -> None:
+    recipes = load("recipes")
+    named = [recipes.name_of(entry) for t in recipes.TABLES for entry in recipes.load(t, quick=False)["distil"]["recipes"]]
+    assert sorted(named) == sorted(RECIPES)
+
+
+def test_an_unknown_recipe_is_refused_with_those_there_are() -> None:
+    command = [sys.executable, BENCHMARKS / "recipes.py", "--quick", "hintn"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "there is no recipe hintn; there are hinton, dkd" in done.stderr

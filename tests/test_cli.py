@@ -123,7 +123,7 @@ def test_the_commands_are_those_that_are_promised() -> None:
         "datasets",
         *(f"datasets {name}" for name in ("list", "describe", "fetch", "inspect", "validate", "convert")),
     }
-    assert words == {"", "run", "report", "predict", "models", "features", "targets"} | runs | data
+    assert words == {"", "run", "report", "knowledge", "methods", "predict", "models", "features", "targets"} | runs | data
 
 
 @pytest.mark.parametrize("path", all_commands(), ids=" ".join)

@@ -74,6 +74,10 @@ def _rebuild_study_error(mistakes: tuple[str, ...], source: str) -> StudyError:
     return StudyError(mistakes, source=source)
 
 
+_LISTED = 60
+"""Names that a message lists at most."""
+
+
 def did_you_mean(name: str, allowed: Iterable[str]) -> str:
     """Return ``" Did you mean 'x'?"`` for the nearest allowed name, or the list of allowed names.
 
@@ -90,7 +94,8 @@ def did_you_mean(name: str, allowed: Iterable[str]) -> str:
         A sentence that starts with a blank, to be put behind an error message.
     """
     names = sorted(map(str, allowed))  # keys of a YAML mapping may be numbers
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.6)
     if near:
         return f" Did you mean '{near[0]}'?"
-    return f" Allowed: {', '.join(names)}." if names else ""
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return f" Allowed: {', '.join(names[:_LISTED])}{more}." if names else ""

@@ -8,7 +8,7 @@ all arms of a study meet the same subjects and a fold stays what it is whichever
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ __all__ = [
     "crossfit_groups",
     "make_folds",
     "usable",
+    "with_target_of",
 ]
 
 FEWEST_FOR_VALIDATION = 8
@@ -237,6 +238,39 @@ def make_folds(
             role[tested] = _TEST
             folds.append(_fold_of_roles(repetition, fold, windows, codes, subjects, role))
     return folds
+
+
+def with_target_of(fold: Fold, table: pd.DataFrame) -> Fold:
+    """Return a fold of the same subjects in the same roles, with the windows that are usable for another target.
+
+    Parameters
+    ----------
+    fold : Fold
+        Of the study's target.
+    table : DataFrame
+        Of the same windows, with the other target as ``target``.
+
+    Raises
+    ------
+    DataError
+        If its labelled subjects have no window with that target.
+    """
+    windows, codes, subjects, _ = _sorted_usable(table)
+    role_of = {
+        **dict.fromkeys(fold.labelled_subjects, _LABELLED),
+        **dict.fromkeys(fold.unlabelled_subjects, _UNLABELLED),
+        **dict.fromkeys(fold.validation_subjects, _VALIDATION),
+        **dict.fromkeys(fold.test_subjects, _TEST),
+    }
+    nobody = len(subjects)
+    role = np.array([role_of.get(subject, nobody) for subject in subjects], dtype=np.int64)[codes]
+    labelled, unlabelled, validation, test = (windows[role == wanted] for wanted in range(4))
+    if not labelled.size:
+        raise DataError(
+            f"The labelled subjects of repetition {fold.repetition}, fold {fold.fold} have no window with this target; "
+            "label more subjects, or give the stage a target that they have."
+        )
+    return replace(fold, labelled=labelled, unlabelled=unlabelled, validation=validation, test=test)
 
 
 def crossfit_groups(fold: Fold, table: pd.DataFrame, k: int, seed: int) -> list[np.ndarray]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -323,6 +323,33 @@ class Corpus:
     def subjects(self) -> tuple[str, ...]:
         """Subjects in the order of their first source."""
         return tuple(dict.fromkeys(source.subject for source in self.sources))
+
+    def of(self, subjects: Sequence[str]) -> Corpus:
+        """Return the same corpus with some of its subjects only, what was left out so far included.
+
+        Parameters
+        ----------
+        subjects : sequence of str
+            Names, or stretches such as ``S01..S12`` in the order of the corpus, both ends included.
+
+        Raises
+        ------
+        DataError
+            With every name that no subject has.
+        """
+        known, chosen, mistakes = list(self.subjects), set(), []
+        for entry in subjects:
+            ends = entry.split("..") if entry.count("..") == 1 else [entry, entry]
+            unknown = [end for end in dict.fromkeys(ends) if end not in known]
+            mistakes += [f"There is no subject '{end}'.{did_you_mean(end, known)}" for end in unknown]
+            if not unknown:
+                first, last = (known.index(end) for end in ends)
+                chosen |= set(known[first : last + 1])
+                if last < first:
+                    mistakes.append(f"'{entry}' runs backwards: '{ends[1]}' stands before '{ends[0]}' in this corpus.")
+        if mistakes:
+            raise DataError("\n".join(mistakes))
+        return replace(self, sources=tuple(source for source in self.sources if source.subject in chosen))
 
     def __len__(self) -> int:
         return len(self.sources)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from limbeck.distillation import CREDIT, DIAGNOSTICS, spoil
-from limbeck.distillation.controls import constant_confidence, permute_within
+from limbeck.distillation.controls import constant_confidence, permute_within, scrambling_groups
 from limbeck.errors import DataError
 
 N, CLASSES = 240, 3
@@ -204,3 +204,21 @@ def test_constant_confidence_is_reached_for_two_classes_too() -> None:
 def test_credit_controls_and_diagnostics_are_those_of_the_design() -> None:
     assert set(CREDIT) == {"own_input", "scrambled"}
     assert set(DIAGNOSTICS) == {"hard_labels", "within_predicted", "smoothed"}
+
+
+def test_groups_to_scramble_within_are_subjects_without_labels_and_classes_with(fold: dict[str, Any]) -> None:
+    groups = scrambling_groups(fold["subjects"], fold["labelled"], fold["truth"], "class")
+    seen, hidden = fold["labelled"], ~fold["labelled"]
+
+    np.testing.assert_array_equal(groups[hidden], fold["subjects"][hidden])
+    assert len(set(groups[seen])) == CLASSES
+    assert not set(groups[seen]) & set(groups[hidden])
+    for group in set(groups[seen]):
+        assert len(set(fold["truth"][seen][groups[seen] == group])) == 1
+
+
+def test_what_is_handed_over_is_scrambled_as_windows_shown_to_a_partner_are(fold: dict[str, Any]) -> None:
+    """A teacher that is asked at every step and one whose knowledge is handed over are controlled alike."""
+    groups = scrambling_groups(fold["subjects"], fold["labelled"], fold["truth"], "class")
+    order = permute_within(groups, np.random.default_rng(5))
+    np.testing.assert_array_equal(origin(spoiled(fold, "scrambled", seed=5)), order)

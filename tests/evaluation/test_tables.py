@@ -228,3 +228,11 @@ def test_a_study_of_a_million_rows_is_scored_in_seconds() -> None:
     begun = time.perf_counter()
     tables.subject_scores(table)
     assert time.perf_counter() - begun < 10
+
+
+def test_training_subjects_are_those_a_fold_does_not_test_on_average() -> None:
+    subjects = ["A", "A", "B", "C", "D", "E"]
+    folds = [0, 0, 0, 0, 1, 1]  # three tested, then two
+    frame = pd.DataFrame({"subject": subjects, "fold": folds, "repetition": 0})
+    assert tables.training_subjects(frame) == 2.5
+    assert np.isnan(tables.training_subjects(frame.drop(columns="fold")))

@@ -13,9 +13,9 @@ import pytest
 import torch
 from cases import CASES, COUNTS, Count
 from cases.plain import COLUMNS, WRISTBAND
+from learning import gradients_of, labelled_batch, learners, members_of
 from torch import Tensor, nn
 
-from limbeck.distillation import Batch, Criterion, Student
 from limbeck.errors import DataError, LimbeckError
 from limbeck.export import to_onnx
 from limbeck.models import (
@@ -29,8 +29,6 @@ from limbeck.models import (
     layer_table,
 )
 from limbeck.models.contract import class_of
-from limbeck.protocols import Fold
-from limbeck.training import Ensemble, Member
 
 Draw = Callable[..., dict[str, Tensor]]
 
@@ -159,22 +157,19 @@ def test_a_model_draws_no_random_numbers_of_its_own(name: str, random_inputs: Dr
 @every_target
 def test_both_backends_agree_on_outputs_and_gradients(name: str, n_outputs: int, random_inputs: Draw) -> None:
     modalities = CASES[name].modalities
-    empty = np.empty(0, dtype=np.int64)
-    members = [Member(Fold(0, f, np.arange(6), empty, empty, empty, (), (), (), ()), seed=7) for f in range(3)]
+    members = members_of(3, 6)
     drawn = [random_inputs(modalities, 6, seed=f) for f in range(3)]
     inputs = {m: torch.stack([one[m] for one in drawn]) for m in modalities}
-    kind = "class" if n_outputs > 1 else "trace"
-    target = torch.arange(18).reshape(3, 6) % n_outputs if kind == "class" else torch.linspace(-2, 2, 18).reshape(3, 6)
-    batch = Batch(inputs, target, torch.ones(3, 6), torch.ones(3, n_outputs), torch.empty(3, 6, 0), {})
-    criterion = Criterion({"hard": {}}, kind=kind)
+    target = torch.arange(18).reshape(3, 6) % n_outputs if n_outputs > 1 else torch.linspace(-2, 2, 18).reshape(3, 6)
+    batch = labelled_batch(inputs, target, n_outputs)
     found = {}
     if class_of(name).looped:
         with pytest.raises(DataError, match="looped"):
-            Ensemble(lambda: Student(make(name, n_outputs)), members, backend="stacked")
+            learners(lambda: make(name, n_outputs), modalities, members, n_outputs, "stacked")
         return
     for backend in ("stacked", "looped"):
-        ensemble = Ensemble(lambda: Student(make(name, n_outputs)), members, backend=backend)
-        gradient, loss, _ = ensemble.gradients(criterion, batch, step=4)
+        ensemble = learners(lambda: make(name, n_outputs), modalities, members, n_outputs, backend)
+        gradient, loss, _ = gradients_of(ensemble, batch, step=4)
         outputs = ensemble.outputs(inputs)
         found[backend] = (gradient, loss, outputs.prediction, outputs.features)
 
@@ -248,7 +243,8 @@ def test_modalities_that_modules_cannot_stand_under_are_refused(modality: str) -
 def test_a_modality_called_like_a_feature_is_refused_where_one_would_hide_the_other(name: str) -> None:
     case = CASES[name]
     taken = set(case.features) - set(case.modalities)
-    taken = {feature for feature in taken if not any(feature.startswith(f"{other}_") for other in case.modalities)}
+    named_by = [(f"{modality}_", f"_{modality}") for modality in case.modalities]
+    taken -= {one for one in taken for first, last in named_by if one.startswith(first) or one.endswith(last)}
     by_modality = set(case.features) & set(case.modalities)
     assert set(class_of(name).taken) >= (taken if by_modality else set())
     for feature in class_of(name).taken:

@@ -12,7 +12,7 @@ import torch
 from cases.emotion_net import EDA, EEG, SMALL
 from torch import Tensor, nn
 
-from limbeck.distillation import Criterion
+from limbeck.distillation import Context, Learner, feature_shapes, make_losses
 from limbeck.errors import LimbeckError
 from limbeck.models import InputShape, build, dry_run
 from limbeck.models.layers import RowNorm
@@ -258,15 +258,19 @@ def test_tokens_of_another_rate_are_averaged_onto_the_time_of_the_student(random
 
 
 def test_a_hint_with_a_learned_map_matches_the_unmapped_feature() -> None:
-    teacher = dry_run(build("emotion_net_teacher", BOTH, 2, mapping="linear", **SMALL), BOTH).features["imf"]
+    teacher = build("emotion_net_teacher", BOTH, 2, mapping="linear", **SMALL)
     eda = {"eda": BOTH["eda"]}
-    criterion = Criterion({"hint": {"teacher": "imf", "student": "imf"}}, kind="class")
+    student = build("emotion_net_student", eda, 2, **SMALL)
+    losses = make_losses({"hint": {"student": "imf", "teacher": "imf", "map": "linear"}})
+    context = Context("class", 2, eda, feature_shapes(student, eda), {"teacher": feature_shapes(teacher, BOTH)})
 
-    widths = criterion.projectors(
-        build("emotion_net_student", eda, 2, **SMALL), eda, {"imf": teacher.flatten(1).shape[1]}
-    )
+    learner = Learner(student, losses, context)
 
-    assert widths == {"imf": (4 * 6, 8 * 6)}
+    own, taught = (dry_run(model, shapes).features["imf"] for model, shapes in ((student, eda), (teacher, BOTH)))
+    matched, unchanged = learner.losses["hint"].matched["teacher"](own, taught)
+    assert own.shape[1:] == (4, 6)
+    assert matched.shape == taught.shape == (own.shape[0], 8, 6)
+    assert torch.equal(unchanged, taught)
 
 
 def test_any_number_of_modalities_takes_part(random_inputs: Draw) -> None:

@@ -9,15 +9,13 @@ import numpy as np
 import pytest
 import torch
 from cases.fear import ASCERTAIN, ASCERTAIN_STUDENT, DEAP, DEAP_STUDENT
+from learning import gradients_of, labelled_batch, learners, members_of
 from numpy.typing import NDArray
 from torch import nn
 
-from limbeck.distillation import Batch, Criterion, Student
 from limbeck.errors import LimbeckError
 from limbeck.models import InputShape, build, count_parameters
 from limbeck.models.heads import with_new_head
-from limbeck.protocols import Fold
-from limbeck.training import Ensemble, Member
 
 Array = NDArray[np.float64]
 
@@ -224,27 +222,19 @@ def test_weights_start_as_the_source_draws_them() -> None:
 @pytest.mark.parametrize("name", ["fear_lstm", "fear_gru", "zoo_lstm", "zoo_cnn_lstm"])
 def test_the_recurrent_networks_train_one_after_the_other(name: str) -> None:
     shapes = {"eeg": InputShape(6)}
-    empty = np.empty(0, dtype=np.int64)
-    members = [Member(Fold(0, f, np.arange(4), empty, empty, empty, (), (), (), ()), seed=7) for f in range(2)]
+    inputs = {"eeg": torch.randn(2, 4, 6)}
 
-    def make() -> Student:
-        return Student(build(name, shapes, 2, width=8, dropout=0.0))
+    def make() -> nn.Module:
+        return build(name, shapes, 2, width=8, dropout=0.0)
 
-    ensemble = Ensemble(make, members, backend="looped")
-    batch = Batch(
-        {"eeg": torch.randn(2, 4, 6)},
-        torch.arange(8).reshape(2, 4) % 2,
-        torch.ones(2, 4),
-        torch.ones(2, 2),
-        torch.empty(2, 4, 0),
-        {},
-    )
-    gradient, loss, _ = ensemble.gradients(Criterion({"hard": {}}, kind="class"), batch, step=0)
+    ensemble = learners(make, shapes, members_of(2, 4), backend="looped")
+    batch = labelled_batch(inputs, torch.arange(8).reshape(2, 4) % 2)
+    gradient, loss, _ = gradients_of(ensemble, batch)
 
     for f in range(2):
         network = make()
-        network.load_state_dict(ensemble.state_of(f))
-        prediction = network({"eeg": batch.inputs["eeg"][f]}).prediction
+        network.load_state_dict({n.removeprefix("network."): value for n, value in ensemble.state_of(f).items()})
+        prediction = network({"eeg": inputs["eeg"][f]}).prediction
         expected = nn.functional.cross_entropy(prediction, batch.target[f])
         expected.backward()
         torch.testing.assert_close(loss[f], expected.detach())

@@ -9,13 +9,12 @@ import pytest
 import torch
 import xarray as xr
 from cases.fusion_teacher import CASES, SHAPES
+from learning import gradients_of, labelled_batch, learners, members_of
 from torch import Tensor
 
-from limbeck.distillation import Batch, Criterion, Student
 from limbeck.errors import DataError, LimbeckError
 from limbeck.models import InputShape, build
-from limbeck.protocols import Fold
-from limbeck.training import Ensemble, Member, Settings, WindowTensors, fit
+from limbeck.training import Settings, WindowTensors, fit
 
 OPTIONS = CASES["fusion_teacher"].options
 SUBSETS = [set(some) for size in (1, 2, 3) for some in itertools.combinations(SHAPES, size)]
@@ -93,18 +92,17 @@ def test_in_training_modalities_are_left_out_but_never_all_of_them() -> None:
 @pytest.mark.parametrize("backend", ["stacked", "looped"])
 def test_each_window_of_each_network_leaves_out_its_own(backend: str) -> None:
     """The engine draws which, as it draws every mask, and gradients stay finite where modalities are missing."""
-    empty = np.empty(0, dtype=np.int64)
-    members = [Member(Fold(0, f, np.arange(6), empty, empty, empty, (), (), (), ()), seed=7) for f in range(2)]
-    ensemble = Ensemble(
-        lambda: Student(build("fusion_teacher", SHAPES, 2, modality_dropout=0.5, **OPTIONS)), members, backend=backend
+    ensemble = learners(
+        lambda: build("fusion_teacher", SHAPES, 2, modality_dropout=0.5, **OPTIONS),
+        SHAPES,
+        members_of(2, 6),
+        backend=backend,
     )
     inputs = {name: x.expand(2, *x.shape).clone() for name, x in signals(6).items()}
     inputs["bvp"][:, :3] = torch.nan
-    batch = Batch(
-        inputs, torch.arange(12).reshape(2, 6) % 2, torch.ones(2, 6), torch.ones(2, 2), torch.empty(2, 6, 0), {}
-    )
+    batch = labelled_batch(inputs, torch.arange(12).reshape(2, 6) % 2)
 
-    gradient, loss, _ = ensemble.gradients(Criterion({"hard": {}}, kind="class"), batch, step=1)
+    gradient, loss, _ = gradients_of(ensemble, batch, step=1)
 
     assert gradient.isfinite().all()
     assert loss.isfinite().all()
@@ -132,18 +130,16 @@ def windows(*, present: bool) -> xr.Dataset:
 @pytest.mark.parametrize("mode", ["train", "transductive"])
 def test_it_trains_on_windows_whose_recording_lacks_a_modality(mode: str) -> None:
     tensors = WindowTensors.from_windows(windows(present=False), list(SHAPES), mode=mode)
-    empty = np.empty(0, dtype=np.int64)
-    member = Member(Fold(0, 0, np.arange(24), empty, empty, empty, (), (), (), ()), seed=0)
-    ensemble = Ensemble(lambda: Student(build("fusion_teacher", SHAPES, 2, **OPTIONS)), [member])
+    ensemble = learners(lambda: build("fusion_teacher", SHAPES, 2, **OPTIONS), SHAPES, members_of(1, 24))
     settings = Settings(epochs=2, batch=8, select="last", patience=None)
 
-    trained = fit(ensemble, tensors, Criterion({"hard": {}}, kind="class"), settings)
+    trained = fit(ensemble, tensors, settings)
 
     assert all(value.isfinite().all() for value in trained.states[0].values())
     assert not any(unusable.any() for unusable in tensors.unusable.values())
     broken = WindowTensors.from_windows(windows(present=True), list(SHAPES), mode=mode)
     with pytest.raises(DataError, match="NaN or infinite values in 'bvp'"):
-        fit(ensemble, broken, Criterion({"hard": {}}, kind="class"), settings)
+        fit(ensemble, broken, settings)
 
 
 def test_windows_that_are_too_short_are_refused() -> None:

@@ -17,7 +17,7 @@ from limbeck.models.heads import with_new_head
 
 Draw = Callable[..., dict[str, Tensor]]
 
-WITHOUT = {"mt_nn", "ssl_ecg_pretext"}
+WITHOUT = {"mt_nn"}
 """Networks with a head per task, which have nothing to exchange."""
 
 

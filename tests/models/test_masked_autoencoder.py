@@ -1,4 +1,4 @@
-"""The masked autoencoder: patches, what is hidden, what is filled in, and the way to the task."""
+"""The masked autoencoder: patches, those that are not there, what fills them in, and the task."""
 
 from __future__ import annotations
 
@@ -9,14 +9,7 @@ from torch import Tensor, nn
 
 from limbeck.errors import LimbeckError
 from limbeck.models import InputShape, build, count_parameters
-from limbeck.models.masked_autoencoder import (
-    Block,
-    MaskedAutoencoderPretext,
-    PatchEncoder,
-    Reconstruction,
-    masking_noise,
-    reconstruction_error,
-)
+from limbeck.models.masked_autoencoder import Block, PatchDecoder, PatchEncoder
 
 
 def windows(batch: int = 3, seed: int = 0) -> dict[str, Tensor]:
@@ -25,14 +18,14 @@ def windows(batch: int = 3, seed: int = 0) -> dict[str, Tensor]:
     return {name: torch.randn(shape.zeros(batch).shape, generator=generator) for name, shape in SHAPES.items()}
 
 
-def a_pretext(mask: float = 0.6, seed: int = 0) -> MaskedAutoencoderPretext:
+def an_encoder(*, summary: bool = False, seed: int = 0) -> PatchEncoder:
     """Return a small one."""
     torch.manual_seed(seed)
-    return MaskedAutoencoderPretext(SHAPES, **SMALL, decoder_width=6, decoder_heads=2, mask=mask).eval()
+    return PatchEncoder(SHAPES, **SMALL, dropout=0.0, summary=summary).eval()
 
 
 def test_patches_are_spans_of_all_channels_and_a_rest_is_not_read() -> None:
-    encoder = a_pretext().encoder
+    encoder = an_encoder()
     inputs = windows()
     patches = encoder.patches(inputs)
 
@@ -40,7 +33,7 @@ def test_patches_are_spans_of_all_channels_and_a_rest_is_not_read() -> None:
     torch.testing.assert_close(patches["acc"][1, 2], inputs["acc"][1, :, 8:12].flatten())
     torch.testing.assert_close(patches["eda"].flatten(1), inputs["eda"][:, 0])
     changed = {**inputs, "acc": torch.cat([inputs["acc"][..., :16], torch.ones(3, 3, 2)], dim=-1)}
-    assert torch.equal(encoder(changed), encoder(inputs))
+    assert torch.equal(encoder(changed)[0], encoder(inputs)[0])
 
 
 def test_a_place_is_a_time_whatever_the_rate() -> None:
@@ -77,131 +70,63 @@ def test_blocks_are_those_of_transformers_that_normalise_first() -> None:
     torch.testing.assert_close(block.attention_of_first(x), weights[:, :, 0, 1:], rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize(("mask", "shown"), [(0.01, 7), (0.5, 4), (0.6, 3), (0.75, 2), (0.99, 1)])
-def test_the_tokens_with_the_largest_noise_are_hidden(mask: float, shown: int) -> None:
-    noise = masking_noise(3, 8, generator=torch.Generator().manual_seed(1))
-    found = a_pretext(mask)(windows(), noise)
-    hidden = torch.cat([found.hidden["eda"], found.hidden["acc"]], dim=1)
+@pytest.mark.parametrize("summary", [False, True])
+def test_a_patch_that_is_not_there_is_read_by_none(summary: bool) -> None:
+    encoder, inputs = an_encoder(summary=summary), windows()
+    lacking = {name: x.clone() for name, x in inputs.items()}
+    lacking["eda"][0, :, 3] = torch.nan  # of the second patch; its other sample says nothing any more
+    other = {**lacking, "eda": lacking["eda"].clone()}
+    other["eda"][0, :, 2] = 9.0
 
-    assert found.tokens.shape == (3, shown, 8)
-    assert (hidden.sum(dim=1) == 8 - shown).all()
-    smallest = noise.sort(dim=1).values[:, :shown]
-    assert torch.equal(torch.where(hidden > 0, 2.0, noise).sort(dim=1).values[:, :shown], smallest)
+    (tokens, present), (again, _), (whole, _) = encoder(lacking), encoder(other), encoder(inputs)
 
-
-def test_nothing_of_a_hidden_patch_is_seen() -> None:
-    model, inputs = a_pretext(0.5), windows()
-    noise = torch.tensor([[0.1, 0.2, 0.9, 0.8, 0.9, 0.8, 0.3, 0.4]]).expand(3, -1)
-    other = {name: x.clone() for name, x in inputs.items()}
-    other["eda"][..., 4:], other["acc"][..., :8] = 9.0, -9.0
-
-    before, after = model(inputs, noise), model(other, noise)
-
-    assert torch.equal(before.hidden["eda"][0], torch.tensor([0.0, 0, 1, 1]))
-    assert torch.equal(before.hidden["acc"][0], torch.tensor([1.0, 1, 0, 0]))
-    torch.testing.assert_close(before.predicted, after.predicted)
-    other["eda"][..., 0] = 5.0
-    assert not torch.allclose(before.predicted["acc"], model(other, noise).predicted["acc"])
+    assert present[0].tolist() == [True, False, True, True, True, True, True, True]
+    assert present[1:].all()
+    torch.testing.assert_close(tokens[0, present[0]], again[0, present[0]])
+    assert not torch.allclose(tokens[0, 0], whole[0, 0])
+    torch.testing.assert_close(tokens[1:], whole[1:])
+    assert tokens.isfinite().all()
 
 
-def test_the_order_in_which_tokens_are_drawn_does_not_matter() -> None:
-    model, inputs = a_pretext(0.5), windows()
-    one = torch.tensor([[0.1, 0.2, 0.9, 0.8, 0.7, 0.3, 0.4, 0.6]]).expand(3, -1)
-    other = torch.tensor([[0.4, 0.1, 0.6, 0.9, 0.8, 0.2, 0.3, 0.7]]).expand(3, -1)
-
-    torch.testing.assert_close(model(inputs, one).predicted, model(inputs, other).predicted, rtol=1e-4, atol=1e-5)
-
-
-def test_targets_are_normalised_patch_by_patch() -> None:
-    target = a_pretext()(windows(), masking_noise(3, 8)).target
-    for name in SHAPES:
-        torch.testing.assert_close(target[name].mean(dim=-1), torch.zeros(3, 4), rtol=0, atol=1e-5)
-        torch.testing.assert_close(target[name].var(dim=-1, unbiased=False), torch.ones(3, 4), rtol=0, atol=1e-2)
-
-
-def test_a_patch_of_a_single_number_stays_as_it_is() -> None:
-    shapes = {"eda": InputShape(1, 10, 4.0)}
-    x = torch.randn(2, 1, 10)
-    found = MaskedAutoencoderPretext(shapes, **{**SMALL, "frames": 10})({"eda": x}, masking_noise(2, 10))
-
-    torch.testing.assert_close(found.target["eda"], x.transpose(1, 2))
-
-
-def test_the_error_is_that_of_hidden_patches_each_counting_the_same() -> None:
-    predicted = {"eda": torch.tensor([[[1.0, 3.0], [5.0, 5.0]]]), "acc": torch.tensor([[[2.0], [7.0]]])}
-    target = {name: torch.zeros_like(values) for name, values in predicted.items()}
-    hidden = {"eda": torch.tensor([[1.0, 0.0]]), "acc": torch.tensor([[1.0, 0.0]])}
-
-    found = reconstruction_error(Reconstruction(predicted, target, hidden, torch.empty(0)))
-
-    assert found.item() == pytest.approx((5.0 + 4.0) / 2)
-
-
-@pytest.mark.parametrize("block", [1, 3])
-def test_neighbouring_tokens_are_hidden_together(block: int) -> None:
-    noise = masking_noise(2, 10, block=block, generator=torch.Generator().manual_seed(0))
-
-    assert noise.shape == (2, 10)
-    assert [len(set(row.tolist())) for row in noise] == [-(-10 // block)] * 2
-    assert torch.equal(noise, masking_noise(2, 10, block=block, generator=torch.Generator().manual_seed(0)))
-    assert (noise[:, : block - 1] == noise[:, 1:block]).all()
-
-
-def test_it_draws_no_random_numbers_of_its_own() -> None:
-    model, noise = a_pretext().train(), masking_noise(3, 8)
-    state = torch.random.get_rng_state()
-    model(windows(), noise)
-
-    assert torch.equal(state, torch.random.get_rng_state())
-
-
-def test_many_pretext_networks_go_through_vmap() -> None:
-    networks = [a_pretext(seed=seed) for seed in range(3)]
-    inputs = {name: torch.stack([windows(seed=seed)[name] for seed in range(3)]) for name in SHAPES}
-    noise = torch.stack([masking_noise(3, 8) for _ in networks])
-    parameters, buffers = torch.func.stack_module_state([network.requires_grad_(False) for network in networks])
-
-    def error(p: dict[str, Tensor], b: dict[str, Tensor], x: dict[str, Tensor], n: Tensor) -> Tensor:
-        return reconstruction_error(torch.func.functional_call(networks[0], (p, b), (x, n)))
-
-    found = torch.vmap(error)(parameters, buffers, inputs, noise)
-    expected = [
-        reconstruction_error(network({name: x[place] for name, x in inputs.items()}, noise[place]))
-        for place, network in enumerate(networks)
-    ]
-    torch.testing.assert_close(found, torch.stack(expected), rtol=1e-5, atol=1e-5)
-
-
-def test_it_learns_to_fill_in_a_pattern() -> None:
+def test_an_absent_sensor_leaves_the_others_as_if_they_were_alone() -> None:
     torch.manual_seed(0)
-    shapes = {"eda": InputShape(1, 48, 4.0)}
-    model = MaskedAutoencoderPretext(shapes, width=16, depth=1, heads=2, feed_forward=32, frames=12, mask=0.5)
-    phases = torch.rand(32, 1, 1) * 6.3
-    x = torch.sin(torch.arange(48.0) / 3 + phases)
-    optimiser = torch.optim.Adam(model.parameters(), 5e-3)
-    generator = torch.Generator().manual_seed(0)
-    errors = []
-    for _ in range(40):
-        loss = reconstruction_error(model({"eda": x}, masking_noise(32, 12, generator=generator)))
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        errors.append(loss.item())
-
-    assert errors[-1] < 0.5 * errors[0]
-
-
-def test_the_network_starts_from_the_pretexts_encoder() -> None:
-    pretext, network = a_pretext(), build("masked_autoencoder", SHAPES, 2, **SMALL).eval()
-    kept = {name: value for name, value in pretext.state_dict().items() if not name.startswith("decoder.")}
-
-    found = network.load_state_dict(kept, strict=False)
-
-    assert not found.unexpected_keys
-    assert {name.split(".")[0] for name in found.missing_keys} == {"head"}
+    model = build("masked_autoencoder", SHAPES, 2, **SMALL).eval()
+    alone = build("masked_autoencoder", {"acc": SHAPES["acc"]}, 2, **SMALL).eval()
+    own = alone.state_dict()
+    alone.load_state_dict({name: value for name, value in model.state_dict().items() if name in own})
     inputs = windows()
-    assert torch.equal(network(inputs).features["tokens"], pretext.encoder(inputs))
-    torch.testing.assert_close(network(inputs).features["embedding"], pretext.encoder(inputs).mean(dim=1))
+    lacking = {**inputs, "eda": torch.full_like(inputs["eda"], torch.nan)}
+
+    torch.testing.assert_close(model(lacking).prediction, alone(inputs).prediction, rtol=1e-4, atol=1e-5)
+    nothing = {name: torch.full_like(x, torch.nan) for name, x in inputs.items()}
+    assert model(nothing).prediction.isfinite().all()
+
+
+def test_the_summary_shares_its_attention_among_what_is_there() -> None:
+    encoder, inputs = an_encoder(summary=True), windows()
+    inputs["eda"][0] = torch.nan
+
+    _, attention, present = encoder.read(inputs)
+
+    assert attention.shape == (3, 2, 8)
+    assert (attention.sum(dim=-1) < 1).all()  # the rest is for itself
+    assert not attention[0, :, ~present[0]].any()
+    assert (attention[1] > 0).all()
+
+
+def test_a_decoder_fills_in_all_patches_from_those_that_were_there() -> None:
+    encoder = an_encoder()
+    decoder = PatchDecoder(encoder, width=6, depth=1, heads=2, feed_forward=8, dropout=0.0).eval()
+    tokens, present = encoder(windows())
+    present = present.clone()
+    present[:, 2] = False
+
+    filled = decoder(tokens, present)
+    changed = decoder(tokens + 5.0 * (~present).unsqueeze(-1), present)
+
+    assert {name: tuple(patch.shape) for name, patch in filled.items()} == {"eda": (3, 4, 2), "acc": (3, 4, 12)}
+    torch.testing.assert_close(filled, changed)
+    assert not torch.allclose(filled["eda"], decoder(tokens, torch.ones_like(present))["eda"])
 
 
 @pytest.mark.parametrize("frozen", [True, False])
@@ -227,6 +152,3 @@ def test_what_it_cannot_read_is_refused() -> None:
         build("masked_autoencoder", SHAPES, 2, frames=1)
     with pytest.raises(LimbeckError, match="depth is 0"):
         build("masked_autoencoder", SHAPES, 2, depth=0)
-    for mask in (0.0, 1.0):
-        with pytest.raises(LimbeckError, match="expected a share above 0 and below 1"):
-            MaskedAutoencoderPretext(SHAPES, mask=mask)

@@ -10,10 +10,10 @@ import torch
 from cases.ssl_ecg import ECG
 from torch import Tensor, nn
 
-from limbeck.distillation import Batch, Criterion, Student
+from limbeck.distillation import Batch, Context, Joint, Learner, Sight, feature_shapes, make_losses
 from limbeck.errors import LimbeckError
 from limbeck.models import InputShape, build, count_parameters, dry_run
-from limbeck.models.ssl_ecg import TRANSFORMATIONS
+from limbeck.models.ssl_ecg import TRANSFORMATIONS, TaskHead
 from limbeck.protocols import Fold
 from limbeck.training import Ensemble, Member
 
@@ -22,10 +22,25 @@ def an_ensemble(make: Callable[[], nn.Module], shapes: dict[str, InputShape]) ->
     """Return two networks as one, and a batch for each."""
     empty = np.empty(0, dtype=np.int64)
     members = [Member(Fold(0, f, np.arange(4), empty, empty, empty, (), (), (), ()), seed=7) for f in range(2)]
-    inputs = {name: torch.randn(2, *shape.zeros(4).shape) for name, shape in shapes.items()}
-    target = torch.arange(8).reshape(2, 4) % 2
-    batch = Batch(inputs, target, torch.ones(2, 4), torch.ones(2, 2), torch.empty(2, 4, 0), {})
-    return Ensemble(lambda: Student(make()), members, backend="stacked"), batch
+    batch = Batch(
+        sights={"plain": Sight({name: torch.randn(2, *shape.zeros(4).shape) for name, shape in shapes.items()}, {})},
+        target=torch.arange(8).reshape(2, 4) % 2,
+        labelled=torch.ones(2, 4),
+        class_weights=torch.ones(2, 2),
+        logits=torch.empty(2, 4, 0),
+        trust=torch.ones(2, 4),
+        teachers={},
+        index=torch.arange(8).reshape(2, 4),
+        progress=torch.zeros(2),
+        strength=torch.ones(2),
+    )
+
+    def build_learner() -> Learner:
+        network = make()
+        context = Context("class", 2, shapes, feature_shapes(network, shapes))
+        return Learner(network, make_losses({"hard": {}}), context)
+
+    return Ensemble(build_learner, members, backend="stacked"), batch
 
 
 def encoder_reference(x: Tensor, state: dict[str, Tensor]) -> Tensor:
@@ -55,47 +70,26 @@ def test_the_encoder_follows_its_layer_table() -> None:
 
 
 def test_the_published_lengths_and_sizes() -> None:
-    model = build("ssl_ecg_pretext", ECG, len(TRANSFORMATIONS))
+    model = build("ssl_ecg", ECG, 2)
     features = dry_run(model, ECG, batch=1).features
 
     assert [tuple(features[f"conv{block}"].shape[1:]) for block in (1, 2, 3)] == [(32, 2560), (64, 1277), (128, 635)]
     assert features["embedding"].shape == (1, 128)
     assert count_parameters(model.encoder) == 329_152
-    assert {count_parameters(head) for head in model.heads} == {33_153}
+    assert count_parameters(TaskHead(128, 128, 0.6)) == 33_153
+
+
+def test_a_head_has_two_hidden_layers() -> None:
+    torch.manual_seed(0)
+    head, x = TaskHead(6, 5, 0.6).eval(), torch.randn(3, 6)
+    h = nn.functional.leaky_relu(head.second(nn.functional.leaky_relu(head.first(x), 0.2)), 0.2)
+
+    torch.testing.assert_close(head(x), head.last(h))
 
 
 def test_the_loss_weights_of_the_transformations_sum_to_one() -> None:
     assert sum(TRANSFORMATIONS.values()) == pytest.approx(1.0)
     assert next(iter(TRANSFORMATIONS)) == "original"
-
-
-def test_each_transformation_has_a_head_of_its_own() -> None:
-    torch.manual_seed(0)
-    shapes = {"ecg": InputShape(1, 40, 64.0)}
-    model = build("ssl_ecg_pretext", shapes, 3, width=4, hidden=5).eval()
-    outputs = model({"ecg": torch.randn(2, 1, 40)})
-    head = model.heads[1]
-    h = nn.functional.leaky_relu(head.first(outputs.features["embedding"]), 0.2)
-    h = nn.functional.leaky_relu(head.second(h), 0.2)
-
-    torch.testing.assert_close(outputs.prediction[:, 1:2], head.last(h))
-    outputs.prediction[:, 0].sum().backward()
-    assert not any(parameter.grad.any() for parameter in model.heads[1].parameters())
-    assert all(parameter.grad.any() for parameter in model.heads[0].parameters())
-
-
-def test_the_classifier_starts_from_the_encoder_of_the_pretext_network() -> None:
-    shapes = {"ecg": InputShape(1, 64, 64.0)}
-    pretext = build("ssl_ecg_pretext", shapes, 7, width=4, hidden=5).eval()
-    classifier = build("ssl_ecg", shapes, 2, width=4, hidden=(6, 6)).eval()
-    kept = {name: value for name, value in pretext.state_dict().items() if not name.startswith("heads.")}
-
-    found = classifier.load_state_dict(kept, strict=False)
-
-    assert not found.unexpected_keys
-    assert {name.split(".")[0] for name in found.missing_keys} == {"dense", "head"}
-    inputs = {"ecg": torch.randn(2, 1, 64)}
-    assert torch.equal(classifier(inputs).features["embedding"], pretext(inputs).features["embedding"])
 
 
 @pytest.mark.parametrize("frozen", [True, False])
@@ -112,16 +106,16 @@ def test_a_frozen_encoder_stays_as_it_is_in_a_stack() -> None:
     shapes = {"ecg": InputShape(1, 40, 64.0)}
     ensemble, batch = an_ensemble(lambda: build("ssl_ecg", shapes, 2, width=4, hidden=6, frozen=True), shapes)
 
-    gradient, _, _ = ensemble.gradients(Criterion({"hard": {}}, kind="class"), batch, step=0)
+    (phase,) = Joint().phases(0, 1e-3)
+    gradient, _, _ = ensemble.gradients(phase, batch, step=0)
 
     for name, part in ensemble.parameters_of(gradient).items():
         assert bool(part.any()) != name.startswith("network.encoder"), name
 
 
-@pytest.mark.parametrize("name", ["ssl_ecg", "ssl_ecg_pretext"])
-def test_a_window_that_pooling_would_empty_is_refused(name: str) -> None:
-    build(name, {"ecg": InputShape(1, 22, 64.0)}, 2, width=2)
+def test_a_window_that_pooling_would_empty_is_refused() -> None:
+    build("ssl_ecg", {"ecg": InputShape(1, 22, 64.0)}, 2, width=2)
     with pytest.raises(LimbeckError, match="reads windows of 22 samples or more; 'ecg' has 21"):
-        build(name, {"ecg": InputShape(1, 21, 64.0)}, 2, width=2)
+        build("ssl_ecg", {"ecg": InputShape(1, 21, 64.0)}, 2, width=2)
     with pytest.raises(LimbeckError, match="at most 1 modality"):
-        build(name, {**ECG, "eda": InputShape(1, 100, 4.0)}, 2)
+        build("ssl_ecg", {**ECG, "eda": InputShape(1, 100, 4.0)}, 2)

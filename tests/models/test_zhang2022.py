@@ -9,14 +9,12 @@ import numpy as np
 import pytest
 import torch
 from cases.zhang2022 import BAND_POWER, FILM, POWER, SMALL
+from learning import gradients_of, labelled_batch, learners, members_of
 from torch import Tensor, nn
 
-from limbeck.distillation import Batch, Criterion, Student
 from limbeck.errors import LimbeckError
 from limbeck.models import InputShape, build, count_multiply_adds, count_parameters
 from limbeck.models.heads import with_new_head
-from limbeck.protocols import Fold
-from limbeck.training import Ensemble, Member
 
 Draw = Callable[..., dict[str, Tensor]]
 State = Mapping[str, np.ndarray]
@@ -31,11 +29,6 @@ def at_random(name: str, modalities: Mapping[str, InputShape], n_outputs: int = 
         for value in model.parameters():
             value.add_(0.2 * torch.randn(value.shape, generator=generator))
     return model
-
-
-def members(count: int, n_windows: int = 4) -> list[Member]:
-    empty = np.empty(0, dtype=np.int64)
-    return [Member(Fold(0, f, np.arange(n_windows), empty, empty, empty, (), (), (), ()), seed=7) for f in range(count)]
 
 
 # ---- the temporal convolutions, in NumPy and float64 -----------------------------------------------------------------
@@ -226,16 +219,16 @@ def test_the_teacher_is_released_in_groups() -> None:
 @pytest.mark.parametrize("released", [0, 1, 2, 3, None])
 def test_no_gradient_reaches_what_is_held(released: int | None, backend: str, random_inputs: Draw) -> None:
     def make() -> nn.Module:
-        return Student(build("zhang2022_teacher", FILM, 1, released=released, **SMALL))
+        return build("zhang2022_teacher", FILM, 1, released=released, **SMALL)
 
     groups = build("zhang2022_teacher", FILM, 1, **SMALL).stages()
     learning = {name for names in list(groups.values())[: None if released is None else 1 + released] for name in names}
-    ensemble = Ensemble(make, members(2), backend=backend)
+    ensemble = learners(make, FILM, members_of(2, 4), 1, backend)
     before = {name: value.clone() for name, value in ensemble.buffers.items()}
     inputs = {"video": torch.stack([random_inputs(FILM, 4, seed=f)["video"] for f in range(2)])}
-    batch = Batch(inputs, torch.randn(2, 4), torch.ones(2, 4), torch.ones(2, 1), torch.empty(2, 4, 0), {})
+    batch = labelled_batch(inputs, torch.randn(2, 4), 1)
 
-    gradient, _, _ = ensemble.gradients(Criterion({"hard": {}}, kind="trace"), batch, step=1)
+    gradient, _, _ = gradients_of(ensemble, batch, step=1)
 
     moved = {n for n, g in ensemble.parameters_of(gradient).items() if g.any()}
     moved = {name.split(".", 1)[1] for name in moved}
@@ -272,10 +265,10 @@ def test_held_parts_stay_asleep_through_changes_of_mode(random_inputs: Draw) -> 
 
 
 def test_dropout_of_the_backbone_is_drawn_for_every_frame(random_inputs: Draw) -> None:
-    ensemble = Ensemble(lambda: Student(build("zhang2022_teacher", FILM, 1, **SMALL)), members(2))
+    ensemble = learners(lambda: build("zhang2022_teacher", FILM, 1, **SMALL), FILM, members_of(2, 4), 1)
     inputs = {"video": torch.stack([random_inputs(FILM, 4)["video"]] * 2)}
-    batch = Batch(inputs, torch.randn(2, 4), torch.ones(2, 4), torch.ones(2, 1), torch.empty(2, 4, 0), {})
-    ensemble.gradients(Criterion({"hard": {}}, kind="trace"), batch, step=1)
+    batch = labelled_batch(inputs, torch.randn(2, 4), 1)
+    gradients_of(ensemble, batch, step=1)
     shapes = {name: tuple(shape) for name, shape in ensemble._mask_shapes.items()}
     (frames,) = (shape for name, shape in shapes.items() if "backbone" in name)
     assert frames == (20, 16, 1, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ import pandas as pd
 import pytest
 
 from limbeck.evaluation.judgement import ArmScore, Comparison, Difference, GapClosed, Interval, Judgement, Verdict
+from limbeck.notation import write_yaml
 from limbeck.report import StudyRecord
 
 LEVELS = {
@@ -178,3 +180,34 @@ def history_of(
     table["loss"] = 0.35 + 0.35 * decay + (table["split"] == "validation") * 0.12 * (1 - decay) ** 2
     table["loss"] += rng.normal(0, 0.02, len(table))
     return table
+
+
+def fake_sweep(
+    counts: Sequence[int | str] = (3, 6, "all"), targets: Sequence[str] = ("",), *, rise: float = 0.03
+) -> tuple[StudyRecord, tuple[Judgement, ...], pd.DataFrame]:
+    """Record, judgements and history of a study that sweeps its labelled subjects; alone gains `rise` by doubling."""
+    rng = np.random.default_rng(3)
+    about = {target: f"target={target}, " if target else "" for target in targets}
+    labelled = {f"{about[target]}labelled={count}": count for target in targets for count in counts}
+    given: Any = [{"name": target, "rating": target} for target in targets] if len(targets) > 1 else "stress"
+    record, judgements, history = fake_study(variants=list(labelled), epochs=4)
+    record = dataclasses.replace(
+        record,
+        definition=write_yaml({"study": "sweep", "target": given, "sweep": {"protocol.labelled": list(counts)}}),
+        protocol={**record.protocol, "labelled": labelled},
+    )
+    made = []
+    own = rng.normal(0, 0.05, len(judgements[0].per_subject))  # of the subjects, the same in all variants
+    for judgement in judgements:
+        count = labelled[judgement.variant]
+        steps = np.log2(21 if count == "all" else float(count))
+        table = judgement.per_subject.copy()
+        for arm, ahead in {"alone": 0.0, "taught/own_input": 0.2, "taught": 0.8 if count != "all" else 0.0}.items():
+            table[arm] = 0.55 + rise * (steps + ahead) + own + rng.normal(0, 0.001, len(table))
+        made.append(dataclasses.replace(judgement, per_subject=table, training_subjects=21.0))
+    return record, tuple(made), history
+
+
+@pytest.fixture
+def make_sweep() -> Callable[..., tuple[StudyRecord, tuple[Judgement, ...], pd.DataFrame]]:
+    return fake_sweep

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from limbeck.study import parse_study
-from limbeck.study.graph import Node, ancestors, build_graph, levels
+from limbeck.study.graph import Node, ancestors, build_graph, levels, taken
 
 Definition = Callable[..., dict[str, Any]]
 
@@ -70,9 +70,9 @@ def test_the_usual_comparison_has_its_credit_controls_and_the_ceiling(tiny: Defi
 
 def test_own_input_differs_from_the_taught_arm_in_its_teacher_alone(tiny: Definition) -> None:
     nodes = graph(tiny())
-    assert differences(nodes["taught/own_input"], nodes["taught"]) == {"teacher"}
+    assert differences(nodes["taught/own_input"], nodes["taught"]) == {"teachers"}
     teacher, own = nodes["teacher"], nodes["teacher/own_input_of_taught"]
-    assert nodes["taught/own_input"].teacher == own.name
+    assert nodes["taught/own_input"].teachers == {"teacher": own.name}
     assert differences(own, teacher) == {"stage"}
     assert own.stage == teacher.stage.model_copy(update={"inputs": {"eda": None}})
 
@@ -97,7 +97,7 @@ def test_own_input_goes_through_the_whole_chain_of_teachers(chained: dict[str, A
     nodes = graph(chained)
     suffix = "own_input_of_taught"
     own = nodes[f"teacher/{suffix}"]
-    assert (own.teacher, own.start) == (f"grand/{suffix}", f"first/{suffix}")
+    assert (own.teachers, own.start) == ({"grand": f"grand/{suffix}"}, f"first/{suffix}")
     for name in ("first", "grand", "teacher"):
         derived = nodes[f"{name}/{suffix}"]
         assert derived.stage == nodes[name].stage.model_copy(update={"inputs": {"eda": None}})
@@ -107,23 +107,24 @@ def test_own_input_goes_through_the_whole_chain_of_teachers(chained: dict[str, A
 def test_cross_fitting_gives_each_group_a_teacher_that_has_not_seen_it(chained: dict[str, Any]) -> None:
     nodes = graph(chained)
     taught = nodes["taught"]
-    assert taught.teacher == "teacher"
-    assert taught.cross_teachers == ("teacher/without_1_of_2", "teacher/without_2_of_2")
-    for group, name in enumerate(taught.cross_teachers):
+    assert taught.teachers == {"teacher": "teacher"}
+    assert taught.cross_teachers == {"teacher": ("teacher/without_1_of_2", "teacher/without_2_of_2")}
+    for group, name in enumerate(taught.cross_teachers["teacher"]):
         held = nodes[name]
         suffix = f"without_{group + 1}_of_2"
         assert held.holdouts == ((group, 2),)
         assert held.stage == nodes["teacher"].stage
-        assert (held.teacher, held.start) == (f"grand/{suffix}", f"first/{suffix}")
+        assert (held.teachers, held.start) == ({"grand": f"grand/{suffix}"}, f"first/{suffix}")
         assert nodes[f"grand/{suffix}"].holdouts == nodes[f"first/{suffix}"].holdouts == ((group, 2),)
 
 
 def test_own_input_of_a_cross_fitted_arm_is_cross_fitted_too(chained: dict[str, Any]) -> None:
     nodes = graph(chained)
     own = nodes["taught/own_input"]
-    assert own.teacher == "teacher/own_input_of_taught"
-    assert own.cross_teachers == tuple(f"{own.teacher}/without_{k}_of_2" for k in (1, 2))
-    for group, name in enumerate(own.cross_teachers):
+    blinded = "teacher/own_input_of_taught"
+    assert own.teachers == {"teacher": blinded}
+    assert own.cross_teachers == {"teacher": tuple(f"{blinded}/without_{k}_of_2" for k in (1, 2))}
+    for group, name in enumerate(own.cross_teachers["teacher"]):
         assert nodes[name].holdouts == ((group, 2),)
         assert nodes[name].stage.inputs == {"eda": None}
         assert all(nodes[other].stage.inputs == {"eda": None} for other in ancestors(nodes, name))
@@ -133,7 +134,7 @@ def test_own_input_of_a_cross_fitted_arm_is_cross_fitted_too(chained: dict[str, 
 def test_nested_cross_fitting_holds_out_the_groups_of_both(chained: dict[str, Any]) -> None:
     chained["stages"]["teacher"]["crossfit"] = 3
     nodes = graph(chained)
-    inner = nodes["teacher/without_2_of_2"].cross_teachers
+    inner = nodes["teacher/without_2_of_2"].cross_teachers["grand"]
     assert inner == tuple(f"grand/without_{k}_of_3/without_2_of_2" for k in (1, 2, 3))
     assert [nodes[name].holdouts for name in inner] == [((0, 3), (1, 2)), ((1, 3), (1, 2)), ((2, 3), (1, 2))]
 
@@ -233,7 +234,7 @@ def test_a_control_starts_from_nothing_that_the_real_teacher_has_taught(tiny: De
         assert "hinted" not in ancestors(nodes, node.name)
     assert nodes["hinted/scrambled_of_taught"].spoil == "scrambled"
     own = nodes["hinted/own_input_of_taught"]
-    assert list(nodes[own.teacher or ""].stage.inputs) == ["eda"]
+    assert list(nodes[own.teachers["teacher"]].stage.inputs) == ["eda"]
     assert "teacher" not in ancestors(nodes, "taught/own_input")
 
 
@@ -247,3 +248,128 @@ def test_who_starts_from_a_taught_stage_is_taught_and_has_controls(tiny: Definit
     assert nodes["taught/scrambled"].start == "distilled/scrambled_of_taught"
     assert nodes["distilled/scrambled_of_taught"].spoil == "scrambled"
     assert nodes["taught/scrambled"].spoil is None
+
+
+# ---- teachers in the plural, partners --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def plural(tiny: Definition) -> dict[str, Any]:
+    """Two teachers of which one hands over a feature as well, a live one that starts from a stage, and an average."""
+    definition = tiny()
+    definition["stages"] = {
+        "warm": {"model": "mlp", "inputs": ["temp"]},
+        "wide": {"model": "mlp", "inputs": ["eda", "temp"]},
+        "live": {"model": "mlp", "inputs": ["eda", "temp"]},
+        "alone": {"model": "mlp", "inputs": ["eda"]},
+        "taught": {
+            "like": "alone",
+            "taught_by": ["warm", "wide"],
+            "loss": {
+                "hard": 1,
+                "soft": 1,
+                "early": {"loss": "hint", "student": "hidden", "teacher": "hidden", "of": "wide"},
+            },
+        },
+        "beside": {
+            "like": "alone",
+            "taught_by": "live",
+            "loss": {"hard": 1, "soft": 1},
+            "partners": {"live": {"stage": "live", "start": True}, "slow": {"learns": "average"}},
+            "steps": {"feedback": {"partner": "live", "quiz": 2}},
+            "predict_with": "slow",
+        },
+    }
+    definition["compare"] = [{"taught": name, "alone": "alone"} for name in ("taught", "beside")]
+    return definition
+
+
+def test_every_teacher_hands_over_what_is_taken_of_it(plural: dict[str, Any]) -> None:
+    nodes = graph(plural)
+    assert nodes["taught"].teachers == {"warm": "warm", "wide": "wide"}
+    assert nodes["warm"].hands_over == {"logits"}
+    assert nodes["wide"].hands_over == {"logits", "hidden"}
+    assert taken(nodes["taught"], "warm") == {"logits"}
+    assert taken(nodes["taught"], "wide") == {"logits", "hidden"}
+    assert nodes["wide/own_input_of_taught"].hands_over == {"logits", "hidden"}
+
+
+def test_a_filter_by_confidence_needs_the_logits_of_a_hint(plural: dict[str, Any]) -> None:
+    del plural["stages"]["taught"]["loss"]["soft"]
+    assert graph(plural | {"compare": []})["warm"].hands_over == set()
+    plural["stages"]["taught"]["knowledge"] = {"confidence": 0.8}
+    assert graph(plural | {"compare": []})["warm"].hands_over == {"logits"}
+
+
+def test_each_of_several_teachers_is_cross_fitted(plural: dict[str, Any]) -> None:
+    del plural["stages"]["taught"]["loss"]["early"]
+    plural["stages"]["taught"]["crossfit"] = 2
+    nodes = graph(plural)
+    assert nodes["taught"].cross_teachers == {
+        name: (f"{name}/without_1_of_2", f"{name}/without_2_of_2") for name in ("warm", "wide")
+    }
+    for names in nodes["taught"].cross_teachers.values():
+        assert [nodes[name].holdouts for name in names] == [((0, 2),), ((1, 2),)]
+        assert all(nodes[name].hands_over == {"logits"} for name in names)
+    own = nodes["taught/own_input"]
+    assert own.teachers == {name: f"{name}/own_input_of_taught" for name in ("warm", "wide")}
+    for key, names in own.cross_teachers.items():
+        assert names == tuple(f"{key}/own_input_of_taught/without_{k}_of_2" for k in (1, 2))
+        assert all(nodes[name].stage.inputs == {"eda": None} for name in names)
+        assert [nodes[name].holdouts for name in names] == [((0, 2),), ((1, 2),)]
+
+
+def test_every_teacher_of_an_own_input_control_reads_what_the_student_reads(plural: dict[str, Any]) -> None:
+    nodes = graph(plural)
+    for other in ancestors(nodes, "taught/own_input"):
+        assert nodes[other].stage.inputs == {"eda": None}
+    assert differences(nodes["taught/own_input"], nodes["taught"]) == {"teachers"}
+    assert differences(nodes["taught/scrambled"], nodes["taught"]) == {"spoil"}
+
+
+def test_a_teacher_that_is_a_partner_hands_nothing_over_and_is_started_from(plural: dict[str, Any]) -> None:
+    nodes = graph(plural)
+    node = nodes["beside"]
+    assert node.teachers == {}
+    assert node.partner_starts == {"live": "live"}
+    assert node.needs == ("live",)
+    assert nodes["live"].hands_over == set()
+
+
+def test_partners_read_what_the_student_reads_in_own_input_and_start_from_a_blinded_stage(
+    plural: dict[str, Any],
+) -> None:
+    variant = parse_study(plural).variants[""]
+    nodes = build_graph(variant)
+    own = nodes["beside/own_input"]
+    assert own.partner_starts == {"live": "live/own_input_of_beside"}
+    assert nodes["live/own_input_of_beside"].stage.inputs == {"eda": None}
+    assert differences(own, nodes["beside"]) == {"stage", "partner_starts"}
+    model, inputs = variant.partner(own.stage, "live")
+    assert inputs == {"eda": None}
+    assert model == variant.stages["live"].model
+    assert variant.partner(nodes["beside"].stage, "live")[1] == {"eda": None, "temp": None}
+    assert own.stage.partners["slow"] == nodes["beside"].stage.partners["slow"]
+    kept = own.stage.model_dump() | {"partners": None}
+    assert kept == nodes["beside"].stage.model_dump() | {"partners": None}
+
+
+def test_a_live_teacher_is_spoiled_by_the_scrambled_control(plural: dict[str, Any]) -> None:
+    nodes = graph(plural)
+    assert differences(nodes["beside/scrambled"], nodes["beside"]) == {"spoil"}
+    assert nodes["beside/scrambled"].spoil == "scrambled"
+
+
+def test_a_partner_that_starts_afresh_needs_no_stage(plural: dict[str, Any]) -> None:
+    plural["stages"]["beside"]["partners"]["live"] = {"stage": "live"}
+    node = graph(plural)["beside"]
+    assert node.partner_starts == {}
+    assert node.needs == ()
+
+
+def test_cross_fitting_reaches_the_stage_that_a_partner_of_a_teacher_starts_from(plural: dict[str, Any]) -> None:
+    plural["stages"]["student"] = {"like": "alone", "taught_by": "beside", "loss": "soft", "crossfit": 2}
+    nodes = graph(plural | {"compare": []})
+    held = nodes["beside/without_1_of_2"]
+    assert held.partner_starts == {"live": "live/without_1_of_2"}
+    assert nodes["live/without_1_of_2"].holdouts == held.holdouts == ((0, 2),)

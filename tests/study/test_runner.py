@@ -222,7 +222,7 @@ def test_one_process_and_two_come_to_the_same_predictions_anywhere(
 def test_a_task_that_fails_says_which_it_was(
     tiny: Definition, plan_of: PlanOf, train: Train, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: Any) -> None:
+    def fail(*_: Any, **__: Any) -> None:
         raise LimbeckError("the loss is not finite")
 
     monkeypatch.setattr(tasks_room, "fit", fail)
@@ -246,9 +246,7 @@ def test_a_killed_run_goes_on_where_it_stopped_and_ends_in_the_same_predictions(
     # Twice among the tasks, then while what they left is gathered, judged, reported or refitted.
     for enough, jobs in ((rng.integers(1, 30), 2), (rng.integers(35, 60), 2), (total, 1)):
         process = start_run(file, out, jobs)
-        t0 = time.time()
         wait_for(lambda enough=enough: len(finished_tasks(out)) >= enough, process)
-        print("WAIT", time.time() - t0)
         time.sleep(float(rng.uniform(0, 0.3)))
         kill(process)
         done = finished_tasks(out)

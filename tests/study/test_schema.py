@@ -142,9 +142,12 @@ def test_a_teacher_needs_a_loss_that_takes_its_knowledge(tiny: Definition, mista
 
 
 def test_a_hint_names_its_features_and_cannot_be_cross_fitted(tiny: Definition, mistakes: Mistakes) -> None:
-    found = mistakes(tiny(stages={"taught": {"loss": {"hint": {}}, "crossfit": 2}}))
-    assert "stages.taught.loss.hint.teacher: this option is needed." in found
-    assert "stages.taught.loss.hint.student: this option is needed." in found
+    hint = {"hint": {"teacher": "", "student": 3}}
+    found = mistakes(tiny(stages={"taught": {"loss": hint}}))
+    assert "stages.taught.loss.hint.student: expected a name, found 3." in found
+    found = mistakes(tiny(stages={"taught": {"loss": {"hint": {"teacher": ""}}}}))
+    assert "stages.taught.loss.hint.teacher: expected a name, found ''." in found
+    found = mistakes(tiny(stages={"taught": {"loss": "hint", "crossfit": 2}}))
     assert "different spaces" in matching(found, "stages.taught.crossfit")
 
 
@@ -269,7 +272,7 @@ def test_like_takes_everything_that_the_stage_does_not_say_itself(tiny: Definiti
     assert stages["taught"].model.name == "linear"
     assert stages["taught"].inputs == {"eda": None}
     assert stages["taught"].training == {"epochs": 7}
-    assert stages["again"].taught_by == "teacher"
+    assert stages["again"].taught_by == ["teacher"]
     assert list(stages["again"].loss) == ["soft"]
 
 
@@ -287,7 +290,11 @@ def test_short_forms_mean_the_long_ones(tiny: Definition) -> None:
     assert stages["alone"].inputs == stages["other"].inputs
     assert stages["alone"].start is not None
     assert (stages["alone"].start.stage, stages["alone"].start.reset) == ("other", [])
-    assert stages["taught"].losses == {"hard": {"weight": 0.5}, "soft": {"weight": 1.0, "temperature": 2.0}}
+    hard, soft = {"loss": "hard", "weight": 0.5}, {"loss": "soft", "weight": 1.0, "temperature": 2.0, "on": "all"}
+    found = stages["taught"].losses
+    assert list(found) == ["hard", "soft"]
+    assert {**found["hard"], **hard} == found["hard"]
+    assert {**found["soft"], **soft} == found["soft"]
 
 
 def test_a_stage_overrides_single_keys_of_training(tiny: Definition) -> None:

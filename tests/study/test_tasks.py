@@ -13,6 +13,7 @@ import pytest
 import xarray as xr
 
 from limbeck import windows
+from limbeck.distillation import fit_temperature
 from limbeck.study import Plan
 from limbeck.study import tasks as room
 from limbeck.study.store import Store
@@ -106,12 +107,12 @@ def test_the_trainer_never_gets_the_test_windows(
     seen: dict[str, tuple[set[int], str]] = {}
     running = ""
 
-    def note(ensemble: Any, tensors: Any, criterion: Any, settings: Settings, taught: Any) -> Any:
+    def note(ensemble: Any, tensors: Any, settings: Settings, taught: Any, **options: Any) -> Any:
         (member,) = ensemble.members
         parts = (member.fold.labelled, member.fold.unlabelled, member.fold.test)
         assert not set(np.concatenate(parts)) & set(fold.test)
         seen[running] = (set(member.fold.validation), settings.select)
-        return fit(ensemble, tensors, criterion, settings, taught)
+        return fit(ensemble, tensors, settings, taught, **options)
 
     monkeypatch.setattr(room, "fit", note)
     for task in first_member(plan):
@@ -293,7 +294,7 @@ def test_unlabelled_windows_teach_unless_the_stage_says_no(tiny: Definition, pla
     assert not same(found["taught"], found["labels_only"])
 
 
-# ---- starts and projectors ------------------------------------------------------------------------------------------
+# ---- starts and maps ------------------------------------------------------------------------------------------
 
 
 def test_a_stage_starts_from_the_weights_of_another_but_for_what_is_reset(tiny: Definition, plan_of: PlanOf) -> None:
@@ -313,7 +314,7 @@ def test_a_stage_starts_from_the_weights_of_another_but_for_what_is_reset(tiny: 
     assert not np.allclose(found["alone"]["network.head.weight"], found["fresh"]["network.head.weight"], atol=1e-3)
 
 
-def test_a_hint_pulls_the_projected_feature_towards_the_teacher_and_the_projector_stays_behind(
+def test_a_hint_pulls_the_mapped_feature_towards_the_teacher_and_the_map_stays_behind(
     tiny: Definition, plan_of: PlanOf
 ) -> None:
     hint = {"hint": {"teacher": "hidden", "student": "hidden"}}
@@ -327,11 +328,265 @@ def test_a_hint_pulls_the_projected_feature_towards_the_teacher_and_the_projecto
     definition["stages"]["taught"]["loss"] = hint
     plan = plan_of(definition)
     found = run_all(first_member(plan))
-    assert found["taught"]["projectors.hidden.weight"].shape == (6, 4)
-    assert not [name for name in found["after"] if name.startswith("projectors")]
+    for name in ("taught", "after"):
+        assert all(key.startswith("network.") for key in found[name] if key != "predictions")
+    assert {"network.head.weight", "network.hidden.weight"} & found["taught"].keys()
     history = Store(plan.out / "first").history(plan.variants[0].stages["taught"].key, 0)
     pulled = history.loc[history["split"] == "train", "hint"].to_numpy()
     assert pulled[-1] < 0.5 * pulled[0]
+
+
+# ---- teachers in the plural -----------------------------------------------------------------------------------------
+
+PLURAL = {
+    "teacher": {"model": "linear", "inputs": ["eda", "temp"]},
+    "other": {"model": FEATURELESS, "inputs": ["temp"]},
+    "alone": {"model": "linear", "inputs": ["eda"]},
+    "taught": {"like": "alone", "taught_by": ["teacher", "other"], "loss": {"hard": 1, "soft": {"temperature": 2}}},
+}
+
+
+def plural(tiny: Definition, **stage: Any) -> dict[str, Any]:
+    """Return a study of nine subjects, one of them for validation, whose student has two teachers."""
+    definition = tiny(
+        compare=[],
+        data={"options": {"subjects": 12}},
+        protocol={"split": 6, "labelled": 8, "validation": 2},
+        training={"epochs": 6, "learning_rate": 0.05},
+    )
+    definition["stages"] = {**PLURAL, "taught": {**PLURAL["taught"], **stage}}
+    return definition
+
+
+def handed(plan: Plan) -> tuple[Any, dict[str, np.ndarray], Any]:
+    """Return what the student is taught, what each teacher has left, and the fold."""
+    tasks = {task.node.name: task for task in first_member(plan)}
+    for name, task in tasks.items():
+        if name != "taught":
+            run_task(task)
+    task, variant = tasks["taught"], plan.variants[0]
+    store = Store(task.store)
+    said = {
+        name: store.knowledge(variant.stages[name].key, (0,), [FIRST], "logits")[0] for name in ("teacher", "other")
+    }
+    taught = room._taught(task, store, variant.dataset, [room._member(task, FIRST)])
+    return taught, said, variant.folds[0]
+
+
+def test_knowledge_of_validation_windows_is_kept_and_never_taught(
+    tiny: Definition, plan_of: PlanOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = plan_of(plural(tiny))
+    fold = plan.variants[0].folds[0]
+    assert len(fold.validation)
+    drawn: set[int] = set()
+
+    def note(ensemble: Any, tensors: Any, settings: Settings, taught: Any, **options: Any) -> Any:
+        original = ensemble.gradients
+
+        def gradients(phase: Any, batch: Any, step: int) -> Any:
+            drawn.update(batch.index.flatten().tolist())
+            return original(phase, batch, step)
+
+        ensemble.gradients = gradients
+        return fit(ensemble, tensors, settings, taught, **options)
+
+    monkeypatch.setattr(room, "fit", note)
+    _, said, _ = handed(plan)
+    run_task({task.node.name: task for task in first_member(plan)}["taught"])
+
+    for values in said.values():
+        assert np.isfinite(values[np.concatenate([fold.training, fold.validation])]).all()
+        assert np.isnan(values[fold.test]).all()
+    assert drawn == set(fold.training)
+
+
+def test_several_teachers_are_averaged_unless_the_stage_says_otherwise(tiny: Definition, plan_of: PlanOf) -> None:
+    taught, said, fold = handed(plan_of(plural(tiny)))
+
+    expected = (said["teacher"] + said["other"])[fold.training] / 2
+    np.testing.assert_allclose(taught.logits[0].numpy()[fold.training], expected, rtol=1e-5, atol=1e-6)
+    assert np.isnan(taught.logits[0].numpy()[np.concatenate([fold.validation, fold.test])]).all()
+    assert taught.trust is None
+    for name in ("teacher", "other"):
+        np.testing.assert_array_equal(taught.teachers[name]["logits"][0].numpy(), said[name])
+
+
+def test_a_way_to_combine_teachers_reaches_the_student(tiny: Definition, plan_of: PlanOf) -> None:
+    knowledge = {"combine": {"weights": {"weights": [3, 1]}}}
+    taught, said, fold = handed(plan_of(plural(tiny, knowledge=knowledge)))
+
+    expected = (0.75 * said["teacher"] + 0.25 * said["other"])[fold.training]
+    np.testing.assert_allclose(taught.logits[0].numpy()[fold.training], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_teachers_are_weighed_by_what_they_say_of_validation_subjects(
+    tiny: Definition, plan_of: PlanOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[dict[str, Any]] = []
+    original = room.combine
+
+    def note(*arguments: Any, **options: Any) -> Any:
+        seen.append(options)
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(room, "combine", note)
+    plan = plan_of(plural(tiny, knowledge={"combine": "accuracy"}))
+    _, said, fold = handed(plan)
+
+    logits, truth = seen[0]["validation"]
+    np.testing.assert_array_equal(logits, np.stack([said[name][fold.validation] for name in ("teacher", "other")]))
+    np.testing.assert_array_equal(truth, plan.variants[0].dataset["target"].to_numpy()[fold.validation])
+    np.testing.assert_array_equal(fold.training[seen[0]["labelled"]], fold.labelled)
+
+
+def test_calibrated_logits_are_divided_by_the_temperature_that_fits_validation_windows(
+    tiny: Definition, plan_of: PlanOf
+) -> None:
+    plan = plan_of(plural(tiny, knowledge={"calibrate": True}))
+    taught, said, fold = handed(plan)
+
+    truth = plan.variants[0].dataset["target"].to_numpy()[fold.validation]
+    temperatures = {name: fit_temperature(values[fold.validation], truth) for name, values in said.items()}
+    assert any(abs(temperature - 1) > 0.05 for temperature in temperatures.values())
+    for name, temperature in temperatures.items():
+        found = taught.teachers[name]["logits"][0].numpy()[fold.training]
+        np.testing.assert_allclose(found, said[name][fold.training] / temperature, rtol=1e-4)
+    expected = sum(said[name][fold.training] / temperature for name, temperature in temperatures.items()) / 2
+    np.testing.assert_allclose(taught.logits[0].numpy()[fold.training], expected, rtol=1e-4, atol=1e-6)
+
+
+def test_cross_fitted_logits_are_calibrated_on_labelled_windows(tiny: Definition, plan_of: PlanOf) -> None:
+    plan = plan_of(tiny(stages={"taught": {"crossfit": 3}}, compare=[], training={"epochs": 6, "learning_rate": 0.05}))
+    variant = plan.variants[0]
+    assert not len(variant.folds[0].validation)
+    run_all(first_member(plan))
+    task = {task.node.name: task for task in first_member(plan)}["taught"]
+    store, members = Store(task.store), [room._member(task, FIRST)]
+    plain = room._taught(task, store, variant.dataset, members).logits
+    stage = task.node.stage.model_copy(
+        update={"knowledge": task.node.stage.knowledge.model_copy(update={"calibrate": True})}
+    )
+    calibrated = replace(task, node=replace(task.node, stage=stage))
+
+    found = room._taught(calibrated, store, variant.dataset, members).logits
+
+    assert plain is not None
+    assert found is not None
+    labelled = variant.folds[0].labelled
+    truth = variant.dataset["target"].to_numpy()[labelled]
+    temperature = fit_temperature(plain[0].numpy()[labelled], truth)
+    training = variant.folds[0].training
+    np.testing.assert_allclose(found[0].numpy()[training], plain[0].numpy()[training] / temperature, rtol=1e-4)
+
+
+def test_unsure_windows_are_not_trusted_and_labelled_ones_always_are(tiny: Definition, plan_of: PlanOf) -> None:
+    taught, said, fold = handed(plan_of(plural(tiny, knowledge={"share": 0.5})))
+    trust = taught.trust[0].numpy()
+    together = (said["teacher"] + said["other"]) / 2
+
+    assert len(fold.unlabelled)
+    assert (trust[fold.labelled] == 1).all()
+    shifted = np.exp(together[fold.unlabelled] - together[fold.unlabelled].max(axis=1, keepdims=True))
+    sure = (shifted / shifted.sum(axis=1, keepdims=True)).max(axis=1)
+    kept = trust[fold.unlabelled] > 0
+    assert 0 < kept.sum() < len(kept)
+    assert sure[kept].min() >= sure[~kept].max()
+
+
+def test_scrambled_teachers_are_moved_together(tiny: Definition, plan_of: PlanOf) -> None:
+    definition = plural(tiny) | {"compare": [{"taught": "taught", "alone": "alone", "controls": ["scrambled"]}]}
+    plan = plan_of(definition)
+    _, said, fold = handed(plan)
+    task = {task.node.name: task for task in first_member(plan)}["taught/scrambled"]
+    taught = room._taught(task, Store(task.store), plan.variants[0].dataset, [room._member(task, FIRST)])
+
+    moved = {name: taught.teachers[name]["logits"][0].numpy()[fold.training] for name in said}
+    places = {}
+    for name, values in said.items():
+        own = values[fold.training]
+        places[name] = [int(np.flatnonzero((own == row).all(axis=1))[0]) for row in moved[name]]
+    assert places["teacher"] == places["other"]
+    assert (np.array(places["teacher"]) != np.arange(len(fold.training))).mean() > 0.5
+
+
+# ---- partners --------------------------------------------------------------------------------------------------------
+
+
+def beside(tiny: Definition, **partner: Any) -> dict[str, Any]:
+    """Return a study whose student has its teacher beside it."""
+    definition = tiny(compare=[], protocol={"labelled": "all"})
+    definition["stages"]["taught"] |= {"partners": {"teacher": {"stage": "teacher", **partner}}}
+    return definition
+
+
+def test_a_partner_starts_from_its_stage_and_is_kept_as_it_has_become(tiny: Definition, plan_of: PlanOf) -> None:
+    definition = beside(tiny, start=True)
+    definition["stages"]["taught"] |= {
+        "steps": {"feedback": {"quiz": 4}},
+        "training": {"epochs": 1, "learning_rate": 1e-9, "weight_decay": 0},
+    }
+    found = run_all(first_member(plan_of(definition)))
+
+    kept = found["taught"]["partners.teacher.head.weight"]
+    np.testing.assert_allclose(kept, found["teacher"]["network.head.weight"], atol=1e-6)
+    definition["stages"]["taught"]["training"] = {"epochs": 2, "learning_rate": 1e-2}
+    moved = run_all(first_member(plan_of(definition)))["taught"]["partners.teacher.head.weight"]
+    assert np.abs(moved - kept).max() > 1e-3
+
+
+def test_a_live_teacher_that_stands_still_teaches_what_it_would_have_handed_over(
+    tiny: Definition, plan_of: PlanOf
+) -> None:
+    handed_over = run_all(first_member(plan_of(tiny(compare=[], protocol={"labelled": "all"}))))
+    live = run_all(first_member(plan_of(beside(tiny, start=True, learns="frozen"))))
+
+    assert not [name for name in live["taught"] if name.startswith("partners.")]
+    for name, value in handed_over["taught"].items():
+        np.testing.assert_allclose(live["taught"][name], value, atol=1e-5, err_msg=name)
+
+
+def test_the_average_of_a_network_is_what_a_stage_leaves_where_it_predicts(tiny: Definition, plan_of: PlanOf) -> None:
+    def trained(momentum: float) -> dict[str, np.ndarray]:
+        definition = tiny(compare=[])
+        slow = {"slow": {"learns": "average", "momentum": momentum}}
+        definition["stages"]["smooth"] = {"like": "alone", "partners": slow, "predict_with": "slow"}
+        return run_all(first_member(plan_of(definition)))["smooth"]
+
+    alone = run_all(first_member(plan_of(tiny(compare=[]))))["alone"]
+    smooth = trained(0.9)
+
+    assert smooth.keys() == alone.keys()
+    assert not np.allclose(smooth["network.head.weight"], alone["network.head.weight"], atol=1e-4)
+    # An average that keeps nothing of itself is the network.
+    for name, value in trained(0.0).items():
+        np.testing.assert_allclose(value, alone[name], atol=1e-6, err_msg=name)
+
+
+def test_partners_of_the_scrambled_control_see_windows_of_the_same_subject_or_class(
+    tiny: Definition, plan_of: PlanOf
+) -> None:
+    definition = beside(tiny, start=True, learns="frozen") | {"compare": [{"taught": "taught", "alone": "alone"}]}
+    definition["protocol"]["labelled"] = 2
+    plan = plan_of(definition)
+    tasks = {task.node.name: task for task in first_member(plan)}
+    task, variant = tasks["taught/scrambled"], plan.variants[0]
+    fold = variant.folds[0]
+    read = room._partner_windows(task, [room._member(task, FIRST)])["teacher"]
+    order = read.order[0].numpy()
+
+    assert room._partner_windows(tasks["taught"], [room._member(task, FIRST)])["teacher"].order is None
+    subjects, truth = variant.dataset["subject"].to_numpy(), variant.dataset["target"].to_numpy()
+    np.testing.assert_array_equal(subjects[order[fold.unlabelled]], subjects[fold.unlabelled])
+    np.testing.assert_array_equal(truth[order[fold.labelled]], truth[fold.labelled])
+    assert sorted(order[fold.training]) == sorted(fold.training)
+    np.testing.assert_array_equal(order[fold.test], fold.test)
+    assert (order[fold.training] != fold.training).mean() > 0.4
+    own = tasks["taught/own_input"]
+    assert list(room._partner_windows(own, [room._member(own, FIRST)])["teacher"].windows.shapes) == ["eda"]
+    found = run_all(list(tasks.values()))
+    arms = ["taught", "taught/own_input", "taught/scrambled"]
+    assert len({found[arm]["network.head.weight"].tobytes() for arm in arms}) == 3
 
 
 # ---- refit ----------------------------------------------------------------------------------------------------------

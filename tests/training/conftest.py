@@ -11,10 +11,11 @@ import pytest
 import torch
 from torch import nn
 
-from limbeck.distillation import Criterion, Student
+from limbeck.augment import Augmentation
+from limbeck.distillation import Context, Feedback, Joint, Learner, Loss, Partner, feature_shapes, make_losses
 from limbeck.models import Dropout, InputShape, Outputs, build
 from limbeck.protocols import Fold
-from limbeck.training import Ensemble, Member, Settings, Taught, Trained, WindowTensors, fit
+from limbeck.training import Ensemble, Member, PartnerWindows, Settings, Taught, Trained, WindowTensors, fit
 
 SUBJECTS, WINDOWS = 10, 12
 
@@ -34,6 +35,22 @@ class NormalisedCNN(nn.Module):
         return Outputs(self.head(self.dropout(hidden)), {"hidden": hidden})
 
 
+class RichCNN(nn.Module):
+    """A network that reads two signals, with batch normalisation and dropout."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution = nn.Conv1d(2, 6, 5, bias=False)
+        self.norm = nn.BatchNorm1d(6)
+        self.dropout = Dropout(0.3)
+        self.head = nn.Linear(6, 2)
+
+    def forward(self, inputs: dict[str, torch.Tensor]) -> Outputs:
+        x = torch.cat([inputs["eda"], inputs["temp"]], dim=1)
+        hidden = nn.functional.gelu(self.norm(self.convolution(x))).mean(dim=-1)
+        return Outputs(self.head(self.dropout(hidden)), {"embedding": hidden})
+
+
 class Recurrent(nn.Module):
     """A recurrent network."""
 
@@ -51,14 +68,36 @@ NETWORKS: dict[str, Callable[[], nn.Module]] = {
     "student_cnn": lambda: build("student_cnn", {"eda": InputShape(1, 32, 4.0)}, 2, width=4, dropout=0.3),
     "normalised_cnn": NormalisedCNN,
     "recurrent": Recurrent,
+    "rich_cnn": RichCNN,
     "mlp": lambda: build("mlp", {"ecg": InputShape(5)}, 2, hidden=8, dropout=0.3),
     "trace_mlp": lambda: build("mlp", {"ecg": InputShape(5)}, 1, hidden=8, dropout=0.3),
 }
 
 
 @dataclass(frozen=True)
+class Beside:
+    """A partner of the trained network: one of `NETWORKS`, or its average, and what it reads."""
+
+    network: str | None = None
+    windows: WindowTensors | None = None
+    learns: Any = "gradient"
+    teaches: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def build(self, shapes: dict[str, InputShape]) -> Partner:
+        """Return a fresh partner."""
+        return Partner(
+            None if self.network is None else NETWORKS[self.network](),
+            shapes if self.windows is None else self.windows.shapes,
+            learns=self.learns,
+            teaches=self.teaches,
+            **self.options,
+        )
+
+
+@dataclass(frozen=True)
 class Problem:
-    """A training that tests vary: windows, members, losses and settings."""
+    """A training that tests vary: windows, members, losses, partners, steps and settings."""
 
     windows: WindowTensors
     members: Sequence[Member]
@@ -66,6 +105,12 @@ class Problem:
     losses: dict[str, dict[str, Any]] = field(default_factory=lambda: {"hard": {}})
     settings: Settings = field(default_factory=lambda: Settings(epochs=4, batch=16, learning_rate=5e-3))
     taught: Taught | None = None
+    partners: dict[str, Beside] = field(default_factory=dict)
+    steps: Joint | Feedback | None = None
+    augmentations: dict[str, Augmentation] = field(default_factory=dict)
+    deployed: str = "network"
+    frozen: tuple[str, ...] = ()
+    own_losses: dict[str, Callable[[], Loss]] = field(default_factory=dict)
 
     def but(self, **changes: Any) -> Problem:
         """Return the problem with something changed."""
@@ -73,29 +118,74 @@ class Problem:
 
     def only(self, positions: Sequence[int]) -> Problem:
         """Return the problem with some of its members, in the order given."""
-        taught = self.taught
-        if taught is not None:
-            logits = None if taught.logits is None else taught.logits[list(positions)]
-            features = {name: values[list(positions)] for name, values in taught.features.items()}
-            taught = Taught(logits, features, taught.unlabelled)
+        taught = None if self.taught is None else self.taught.of(torch.tensor(list(positions)))
         return replace(self, members=[self.members[p] for p in positions], taught=taught)
 
-    def build(self) -> Student:
-        """Return a network with the projectors of the losses."""
+    def build(self) -> Learner:
+        """Return a learner: the network with its losses and partners."""
         network = NETWORKS[self.network]()
-        widths = {} if self.taught is None else {n: v.shape[-1] for n, v in self.taught.features.items()}
-        return Student(network, self.criterion.projectors(network, self.windows.shapes, widths))
+        for name, parameter in network.named_parameters():
+            parameter.requires_grad_(not name.startswith(self.frozen) if self.frozen else True)
+        shapes = {name: self.windows.shapes[name] for name in self.reads}
+        partners = {name: partner.build(shapes) for name, partner in self.partners.items()}
+        own = feature_shapes(network, shapes)
+        beside = {
+            name: own if partner.network is None else feature_shapes(partner.network, partner.inputs)
+            for name, partner in partners.items()
+        }
+        handed = {} if self.taught is None else self.taught.teachers
+        teachers = {
+            name: {what: (v.shape[-1],) for what, v in values.items() if what != "logits"}
+            for name, values in handed.items()
+        }
+        teachers |= {name: beside[name] for name, partner in partners.items() if partner.teaches}
+        context = Context(
+            self.windows.kind,
+            self.windows.n_outputs,
+            shapes,
+            own,
+            teachers,
+            beside,
+            {name: partner.inputs for name, partner in partners.items()},
+            len(self.windows.target),
+            self.settings.batch,
+        )
+        losses = make_losses(self.losses) | {name: make() for name, make in self.own_losses.items()}
+        return Learner(network, losses, context, partners, self.deployed)
 
     @property
-    def criterion(self) -> Criterion:
-        return Criterion(self.losses, kind=self.windows.kind)
+    def reads(self) -> tuple[str, ...]:
+        """The modalities that the network reads."""
+        return ("ecg",) if self.network.endswith("mlp") else ("eda",)
+
+    @property
+    def read_by_partners(self) -> dict[str, PartnerWindows]:
+        """What the partners read that read something of their own."""
+        return {
+            name: PartnerWindows(self.windows if partner.windows is None else partner.windows)
+            for name, partner in self.partners.items()
+            if partner.learns != "average"
+        }
 
     def ensemble(self, backend: str) -> Ensemble:
         return Ensemble(self.build, self.members, backend=backend)
 
     def fit(self, backend: str = "stacked", **options: Any) -> Trained:
         """Train, on an ensemble of its own."""
-        return fit(self.ensemble(backend), self.windows, self.criterion, self.settings, self.taught, **options)
+        return self.fit_on(self.ensemble(backend), **options)
+
+    def fit_on(self, ensemble: Ensemble, **options: Any) -> Trained:
+        """Train a given ensemble."""
+        return fit(
+            ensemble,
+            self.windows,
+            self.settings,
+            self.taught,
+            steps=self.steps,
+            partners=self.read_by_partners,
+            augmentations=self.augmentations,
+            **options,
+        )
 
 
 def subjects_of_windows() -> np.ndarray:
@@ -171,6 +261,12 @@ def make_windows(*, kind: str = "class", per_fold: bool = True, noise: float = 1
 
 
 @pytest.fixture
+def beside() -> type[Beside]:
+    """Return the partner of a problem."""
+    return Beside
+
+
+@pytest.fixture
 def windows() -> Callable[..., WindowTensors]:
     """Return :func:`make_windows`."""
     return make_windows
@@ -199,9 +295,9 @@ def taught_problem(half_labelled_members: list[Member]) -> Problem:
         losses={
             "hard": {"weight": 1.0},
             "soft": {"weight": 0.5, "temperature": 3.0},
-            "hint": {"weight": 0.2, "teacher": "fused", "student": "embedding"},
+            "hint": {"weight": 0.2, "teacher": "fused", "student": "embedding", "map": "linear"},
         },
-        taught=Taught(torch.from_numpy(logits), {"fused": torch.from_numpy(fused)}, unlabelled=True),
+        taught=Taught(torch.from_numpy(logits), {"teacher": {"fused": torch.from_numpy(fused)}}, unlabelled=True),
     )
 
 

@@ -8,9 +8,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from limbeck.errors import DataError
 from limbeck.protocols import Fold
 from limbeck.training import Member, draws
-from limbeck.training.draws import batches, control_generator, initialisation_seed, mask_bits
+from limbeck.training.draws import (
+    batches,
+    control_generator,
+    initialisation_seed,
+    mask_bits,
+    quizzes,
+    sight_generator,
+)
 
 MakeFold = Callable[..., Fold]
 
@@ -104,3 +112,54 @@ def test_the_refit_on_everything_has_draws_of_its_own(fold: MakeFold) -> None:
 def test_a_member_is_named_by_repetition_fold_and_seed(fold: MakeFold) -> None:
     assert str(Member(fold(3, repetition=2), 7)) == "repetition 2, fold 3, seed 7"
     assert draws.Member is Member
+
+
+def test_a_quiz_holds_labelled_windows_of_which_none_is_in_the_batch(member: Member) -> None:
+    taught = batches(member, 0, steps=90, labelled=6, unlabelled=0)
+
+    drawn = quizzes(member, 0, taught, 9)
+
+    assert drawn.shape == (90, 9)
+    for batch, quiz in zip(taught, drawn, strict=True):
+        assert len(set(quiz)) == 9
+        assert set(quiz) <= set(member.fold.labelled) - set(batch)
+    # Over many steps every labelled window is asked for.
+    assert set(drawn.ravel()) == set(member.fold.labelled)
+
+
+def test_a_quiz_is_the_members_own_and_another_one_every_epoch(member: Member) -> None:
+    taught = batches(member, 0, steps=5, labelled=6, unlabelled=0)
+    first = quizzes(member, 0, taught, 9)
+
+    np.testing.assert_array_equal(quizzes(member, 0, taught, 9), first)
+    assert (quizzes(member, 1, taught, 9) != first).any()
+    assert (quizzes(replace(member, seed=5), 0, taught, 9) != first).any()
+
+
+def test_a_quiz_may_take_all_that_a_batch_leaves_and_no_more(member: Member) -> None:
+    few = Member(replace(member.fold, labelled=member.fold.labelled[:10]), member.seed)
+    taught = batches(few, 0, steps=4, labelled=6, unlabelled=0)
+
+    drawn = quizzes(few, 0, taught, 4)
+    assert all(set(quiz) | set(batch) == set(few.fold.labelled) for quiz, batch in zip(drawn, taught, strict=True))
+    with pytest.raises(DataError, match=r"A quiz of 5 labelled windows next to the 6 .*10 labelled windows.*quiz"):
+        quizzes(few, 0, taught, 5)
+    with pytest.raises(DataError, match="A quiz of 1 "):
+        quizzes(few, 0, batches(few, 0, steps=1, labelled=16, unlabelled=0), 1)
+
+
+def test_random_changes_are_keyed_by_member_step_and_sight(member: Member) -> None:
+    def drawn(who: Member, step: int, sight: str) -> list[float]:
+        found: list[float] = sight_generator(who, step, sight).random(4).tolist()
+        return found
+
+    first = drawn(member, 3, "second")
+    assert drawn(member, 3, "second") == first
+    others = [
+        drawn(member, 4, "second"),
+        drawn(member, 3, "slow/second"),
+        drawn(replace(member, seed=5), 3, "second"),
+        drawn(replace(member, fold=replace(member.fold, repetition=1)), 3, "second"),
+    ]
+    assert first not in others
+    assert len({tuple(other) for other in others}) == 4

@@ -12,12 +12,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from limbeck.distillation.losses import hard_target
+from limbeck.augment import Augmentation
+from limbeck.distillation import Batch, Feedback, Loss, Said
+from limbeck.distillation.functional import hard_target
 from limbeck.errors import DataError, LimbeckError
-from limbeck.models import Dropout
+from limbeck.models import Dropout, InputShape
 from limbeck.protocols import Fold
-from limbeck.training import Ensemble, Member, Settings, Taught, Trained, draws, loop
+from limbeck.training import Ensemble, Member, Settings, Sights, Taught, Trained, draws, loop
 from limbeck.training.loop import class_weights, predict, steps_per_epoch
+from limbeck.training.optimiser import AdamW
 
 BACKENDS = ("stacked", "looped")
 every_backend = pytest.mark.parametrize("backend", BACKENDS)
@@ -32,7 +35,7 @@ def assert_same_states(
 def largest_move(problem: Any, trained: Trained) -> float:
     """How far training has moved the weights: what agreement has to be measured against."""
     start = problem.ensemble("looped")
-    names = dict(problem.build().named_parameters())
+    names = [f"network.{name}" for name, _ in problem.build().network.named_parameters()]
     return max(
         float((state[name] - start.state_of(position)[name]).abs().max())
         for position, state in enumerate(trained.states)
@@ -149,8 +152,9 @@ def train_plainly(problem: Any, position: int) -> dict[str, Tensor]:
     """Train one member as one would without this package: a module, torch's optimiser and loss functions."""
     member, settings, windows = problem.members[position], problem.settings, problem.windows
     torch.manual_seed(draws.initialisation_seed(member))
-    network = problem.build().train()
-    optimiser = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    learner = problem.build().train()
+    network = learner.network
+    optimiser = torch.optim.AdamW(learner.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
     training, labelled = member.fold.training, member.fold.labelled
     scaled = {}
     for name, values in windows.inputs.items():
@@ -173,17 +177,17 @@ def train_plainly(problem: Any, position: int) -> dict[str, Tensor]:
         seen = index[:n_labelled]
         loss = nn.functional.cross_entropy(outputs.prediction[:n_labelled], windows.target[seen], weight=weights)
         if problem.taught is not None:
-            loss = loss + plain_teaching(problem, outputs, position, index, weights)
+            loss = loss + plain_teaching(problem, learner, outputs, position, index, weights)
         optimiser.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), settings.clip)
+        nn.utils.clip_grad_norm_(learner.parameters(), settings.clip)
         optimiser.step()
         if settings.schedule == "cosine":
             schedule.step()
-    return dict(network.state_dict())
+    return {f"network.{name}": value for name, value in network.state_dict().items()}
 
 
-def plain_teaching(problem: Any, outputs: Any, position: int, index: Tensor, weights: Tensor) -> Tensor:
+def plain_teaching(problem: Any, learner: Any, outputs: Any, position: int, index: Tensor, weights: Tensor) -> Tensor:
     """Return the weighted soft target and hint of a batch by torch's own functions, given the class weights."""
     soft, hint = problem.losses["soft"], problem.losses["hint"]
     temperature = soft["temperature"]
@@ -195,8 +199,8 @@ def plain_teaching(problem: Any, outputs: Any, position: int, index: Tensor, wei
     ).sum(dim=1)
     window_weights = teacher.softmax(dim=1) @ weights
     divergence = (divergence * window_weights).sum() / window_weights.sum()
-    projected = outputs.features[f"projected.{hint['student']}"]
-    distance = nn.functional.mse_loss(projected, problem.taught.features[hint["teacher"]][position, index])
+    projected = learner.losses["hint"].matched["teacher"].layer(outputs.features[hint["student"]])
+    distance = nn.functional.mse_loss(projected, problem.taught.teachers["teacher"][hint["teacher"]][position, index])
     return soft["weight"] * temperature**2 * divergence + hint["weight"] * distance
 
 
@@ -306,7 +310,7 @@ def test_unlabelled_windows_are_learnt_from_where_they_are_taught(taught_problem
     logits = one.taught.logits.clone()
     logits[0, torch.from_numpy(one.members[0].fold.unlabelled)] *= -1.0
 
-    changed = one.but(taught=Taught(logits, one.taught.features, unlabelled=True))
+    changed = one.but(taught=replace(one.taught, logits=logits))
 
     difference = changed.fit().states[0]["network.head.weight"] - one.fit().states[0]["network.head.weight"]
     assert difference.abs().max() > 1e-3
@@ -511,27 +515,21 @@ def test_knowledge_that_is_not_finite_on_a_training_window_is_refused(
     taught_problem: Any, name: str, role: str
 ) -> None:
     window = int(getattr(taught_problem.members[2].fold, role)[0])
-    logits, fused = taught_problem.taught.logits.clone(), taught_problem.taught.features["fused"].clone()
+    logits, fused = taught_problem.taught.logits.clone(), taught_problem.taught.teachers["teacher"]["fused"].clone()
     (logits if name == "logits" else fused)[2, window, 0] = torch.nan
 
     with pytest.raises(DataError, match=f"teacher's {name} of repetition 0, fold 2, seed 3 are not finite"):
-        taught_problem.but(taught=Taught(logits, {"fused": fused}, unlabelled=True)).fit()
+        taught_problem.but(taught=Taught(logits, {"teacher": {"fused": fused}}, unlabelled=True)).fit()
 
 
 def test_knowledge_that_is_missing_is_refused(taught_problem: Any) -> None:
     taught = taught_problem.taught
 
     with pytest.raises(DataError, match="takes the teacher's logits, but none"):
-        taught_problem.but(taught=Taught(None, taught.features, True)).fit()
-    # The projector is built from what is handed over, so the ensemble is built from the whole.
+        taught_problem.but(taught=replace(taught, logits=None)).fit()
+    # The map is built from what is handed over, so the ensemble is built from the whole.
     with pytest.raises(DataError, match=r"features \['fused'\], but they were not"):
-        loop.fit(
-            taught_problem.ensemble("looped"),
-            taught_problem.windows,
-            taught_problem.criterion,
-            taught_problem.settings,
-            Taught(taught.logits, {}, True),
-        )
+        taught_problem.but(taught=replace(taught, teachers={})).fit_on(taught_problem.ensemble("looped"))
 
 
 def test_a_fold_without_labels_is_refused(problem: Any) -> None:
@@ -643,8 +641,8 @@ def test_a_prediction_is_that_of_the_network_on_scaled_windows(problem: Any, bac
         ensemble, problem.windows, [member.fold.test], scalers=scalers, positions=[1], features=["embedding"]
     )
 
-    network = problem.build().eval()
-    network.load_state_dict(ensemble.state_of(1))
+    network = problem.build().network.eval()
+    network.load_state_dict({name.removeprefix("network."): v for name, v in ensemble.state_of(1).items()})
     training = problem.windows.inputs["eda"][torch.from_numpy(member.fold.training)]
     own = problem.windows.inputs["eda"][torch.from_numpy(member.fold.test)]
     with torch.no_grad():
@@ -671,7 +669,7 @@ def test_a_gpu_trains_to_the_same_weights(problem: Any) -> None:
     moved = replace(windows, inputs={n: v.cuda() for n, v in windows.inputs.items()}, target=windows.target.cuda())
     ensemble = Ensemble(problem.build, problem.members, backend="stacked", device="cuda")
 
-    trained = loop.fit(ensemble, moved, problem.criterion, problem.settings)
+    trained = loop.fit(ensemble, moved, problem.settings)
 
     expected = problem.fit("looped").states
     assert_same_states(
@@ -684,3 +682,344 @@ def test_the_refit_on_everything_trains_like_any_fold(fold: Callable[..., Fold],
     refit = problem.but(members=[Member(fold(-1), 0)])
 
     assert refit.fit().epochs == [4]
+
+
+# ---- partners, sights and steps --------------------------------------------------------------------------------------
+
+
+class Agree(Loss):
+    """Pulls the network and a partner together, and the network's two sights; so little that no label is drowned."""
+
+    trains_prediction = True
+
+    def __init__(self, partner: str, *, second: bool = False, weight: float = 0.5) -> None:
+        super().__init__(weight)
+        self.partner, self.sights = partner, ("plain", "second") if second else ("plain",)
+
+    @property
+    def partner_sights(self) -> dict[str, tuple[str, ...]]:
+        return {self.partner: self.sights}
+
+    def forward(self, said: Said, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        apart = [
+            (said.network[own].prediction - said.partners[self.partner][other].prediction).square().mean()
+            for own in self.sights
+            for other in self.sights
+        ]
+        value = torch.stack(apart).mean()
+        return value, {"apart": value}
+
+
+def jittered(shapes: dict[str, InputShape]) -> Augmentation:
+    return Augmentation.parse(
+        {name: [{"jitter": 0.3}] for name in shapes}, {n: (s.channels, s.length, s.rate) for n, s in shapes.items()}
+    )
+
+
+@pytest.fixture
+def rich(windows: Callable[..., Any]) -> Any:
+    """Windows of the signal with a second one, which a richer network reads."""
+    plain = windows()
+    signal = plain.inputs["eda"]
+    level = plain.target[:, None, None] * 2.0 - 1.0
+    second = level + 0.5 * torch.randn(signal.shape, generator=torch.Generator().manual_seed(7))
+    shapes = {"eda": InputShape(1, 32, 4.0), "temp": InputShape(1, 32, 4.0)}
+    return replace(plain, inputs={"eda": signal, "temp": second}, shapes=shapes)
+
+
+@pytest.fixture
+def cotrained(problem: Any, rich: Any, beside: Any, windows: Callable[..., Any]) -> Callable[[str], Any]:
+    """Return trainings with networks beside the trained one, by name."""
+    cheap = {"eda": InputShape(1, 32, 4.0)}
+
+    def make(name: str) -> Any:
+        peer = {"peer": beside("rich_cnn", rich)}
+        slow = {"slow": beside(learns="average", options={"momentum": 0.8})}
+        teacher = {"teacher": beside("rich_cnn", rich, teaches=True)}
+        augmented = {"": jittered(cheap), "slow": jittered(cheap)}
+        soft = {"hard": {}, "soft": {}}
+        return {
+            "a partner that learns": problem.but(partners=peer, own_losses={"agree": lambda: Agree("peer")}),
+            "an average": problem.but(partners=slow, own_losses={"agree": lambda: Agree("slow")}, deployed="slow"),
+            "an average with batch normalisation": problem.but(
+                network="normalised_cnn", partners=slow, own_losses={"agree": lambda: Agree("slow")}
+            ),
+            "an average that sees other changes": problem.but(
+                partners=slow, own_losses={"agree": lambda: Agree("slow", second=True)}, augmentations=augmented
+            ),
+            "feedback": problem.but(losses=soft, partners=teacher, steps=Feedback(quiz=8)),
+            "feedback first": problem.but(
+                losses=soft, partners=teacher, steps=Feedback(quiz=8, order="feedback_first", every=2, regulated=True)
+            ),
+            "feedback by differences": problem.but(
+                losses=soft, partners=teacher, steps=Feedback(quiz=8, mode="finite_diff", inner_rate=0.1)
+            ),
+            "feedback with hints": problem.but(
+                losses={**soft, "hint": {"map": "linear", "student": "embedding", "teacher": "embedding"}},
+                partners=teacher,
+                steps=Feedback(quiz=8),
+            ),
+            "a live teacher with dropout": problem.but(
+                losses=soft,
+                partners={"teacher": beside("rich_cnn", rich, learns="frozen", teaches=True, options={"dropout": True})},
+            ),
+        }[name]
+
+    return make
+
+
+COTRAININGS = (
+    "a partner that learns",
+    "an average",
+    "an average with batch normalisation",
+    "an average that sees other changes",
+    "feedback",
+    "feedback first",
+    "feedback by differences",
+    "feedback with hints",
+    "a live teacher with dropout",
+)
+every_cotraining = pytest.mark.parametrize("name", COTRAININGS)
+
+
+@every_cotraining
+def test_stacked_and_looped_agree_for_networks_that_train_together(name: str, cotrained: Callable[[str], Any]) -> None:
+    chosen = cotrained(name)
+
+    stacked, looped = chosen.fit("stacked"), chosen.fit("looped")
+
+    assert_same_states(stacked.states, looped.states)
+    assert stacked.epochs == looped.epochs
+    assert largest_move(chosen, looped) > 0.02
+    for ours, theirs in zip(stacked.history, looped.history, strict=True):
+        assert ours == pytest.approx(theirs, abs=1e-4)
+
+
+@every_cotraining
+def test_networks_that_train_together_do_not_depend_on_companions(
+    name: str, cotrained: Callable[[str], Any], windows: Callable[..., Any]
+) -> None:
+    """Members leave at different epochs, each with its own partners."""
+    settings = Settings(epochs=8, batch=16, learning_rate=3e-2, patience=1)
+    chosen = cotrained(name).but(settings=settings, windows=windows(noise=6.0))
+    together = chosen.fit("stacked")
+
+    assert len({len(rows(together, member, "train")) for member in chosen.members}) > 1
+    for positions in ([2], [4, 0]):
+        apart = chosen.only(positions).fit("stacked")
+        assert_same_states(apart.states, [together.states[p] for p in positions])
+
+
+@every_cotraining
+def test_networks_that_train_together_end_in_the_same_bits_again(name: str, cotrained: Callable[[str], Any]) -> None:
+    chosen = cotrained(name).only([1, 3])
+    assert_same_states(chosen.fit().states, chosen.fit().states, rtol=0, atol=0)
+
+
+def parameters_after(problem: Any, steps: int) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Return all parameters and buffers of the first member after some steps."""
+    ensemble = problem.only([0]).ensemble("looped")
+    problem.only([0]).fit_on(ensemble, max_steps=steps)
+    return {n: v[0].clone() for n, v in ensemble.parameters_of(ensemble.flat).items()}, {
+        n: v[0].clone() for n, v in ensemble.buffers.items()
+    }
+
+
+@pytest.mark.parametrize("mode", ["none", "ce_only", "second_order"])
+def test_the_phases_of_feedback_move_their_own_network_alone(
+    cotrained: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch, mode: Any
+) -> None:
+    moved: list[tuple[str, set[str]]] = []
+    original = AdamW.step
+
+    chosen = cotrained("feedback").but(steps=Feedback(quiz=8, mode=mode)).only([0])
+    ensemble = chosen.ensemble("looped")
+    flat = [ensemble.flat.clone()]
+    phases: list[str] = []
+    gradients = Ensemble.gradients
+
+    def note_phase(self: Ensemble, phase: Any, batch: Any, step: int) -> Any:
+        phases.append(phase.name)
+        return gradients(self, phase, batch, step)
+
+    def note(self: AdamW, *arguments: Any) -> None:
+        original(self, *arguments)
+        changed = ensemble.parameters_of((ensemble.flat != flat[0])[0])
+        moved.append((phases[-1], {name.split(".")[0] for name, value in changed.items() if value.any()}))
+        flat[0] = ensemble.flat.clone()
+
+    monkeypatch.setattr(Ensemble, "gradients", note_phase)
+    monkeypatch.setattr(AdamW, "step", note)
+    chosen.fit_on(ensemble, max_steps=2)
+
+    lesson = ("loss", {"network"})
+    assert moved == ([lesson] * 2 if mode == "none" else [lesson, ("feedback", {"partners"})] * 2)
+
+
+def test_quizzes_hold_labelled_training_windows_that_the_batch_does_not(
+    cotrained: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = cotrained("feedback")
+    rows_of = chosen.windows.inputs["eda"]
+    unscaled = chosen.but(windows=replace(chosen.windows, per_fold=False))
+    seen: list[Batch] = []
+    original = Ensemble.gradients
+    monkeypatch.setattr(Ensemble, "gradients", lambda self, p, b, s: (seen.append(b), original(self, p, b, s))[1])
+
+    unscaled.fit(max_steps=12)
+
+    for batch in seen:
+        quiz = batch.sights["quiz"].inputs["eda"]
+        for position, member in enumerate(unscaled.members):
+            index = [int((rows_of == window).all(dim=-1).all(dim=-1).nonzero()) for window in quiz[position]]
+            assert len(set(index)) == 8
+            assert set(index) <= set(member.fold.labelled)
+            assert not set(index) & set(batch.index[position].tolist())
+            truth = batch.sights["quiz"].notes["target"][position]
+            assert torch.equal(truth, unscaled.windows.target[torch.tensor(index)])
+
+
+def test_a_quiz_that_leaves_no_window_over_is_refused(cotrained: Callable[[str], Any]) -> None:
+    member = cotrained("feedback").members[0]
+    few = Member(replace(member.fold, labelled=member.fold.labelled[:20]), member.seed)
+
+    with pytest.raises(DataError, match=r"A quiz of 8 labelled windows next to the 16 .* repetition 0, fold 0"):
+        cotrained("feedback").but(members=[few]).fit()
+
+
+def test_feedback_is_reported_under_its_own_name_in_either_order(cotrained: Callable[[str], Any]) -> None:
+    for name in ("feedback", "feedback first"):
+        chosen = cotrained(name).only([0])
+        for row in rows(chosen.fit(), chosen.members[0], "train"):
+            assert row["loss"] == pytest.approx(row["hard"] + row["soft"], rel=1e-4)
+            assert row["quiz.teacher"] > 0
+            if name == "feedback":
+                assert row["feedback"] == pytest.approx(row["quiz.teacher"] + row["quiz.student"], rel=0.2)
+
+
+@pytest.mark.parametrize(("learnt", "expected"), [("student", "none"), ("teacher", "all")])
+def test_regulated_feedback_is_as_strong_as_the_student_is_worse(
+    cotrained: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch, learnt: str, expected: str
+) -> None:
+    """Nothing is left of it where the teacher stood still, and most where the student did."""
+    chosen = cotrained("feedback").but(
+        steps=Feedback(quiz=8, regulated=True, teacher_rate=1e-9 if learnt == "student" else 5e-2),
+        settings=Settings(epochs=4, batch=16, learning_rate=2e-2 if learnt == "student" else 1e-6, patience=None),
+    )
+    seen: list[Tensor] = []
+    original = Ensemble.gradients
+    monkeypatch.setattr(
+        Ensemble, "gradients", lambda self, p, b, s: (seen.append(b.strength.clone()), original(self, p, b, s))[1]
+    )
+
+    chosen.fit()
+
+    assert torch.equal(seen[0], torch.ones(5))
+    assert all(bool(((strength >= 0) & (strength <= 1)).all()) for strength in seen)
+    if expected == "none":
+        assert torch.equal(seen[-1], torch.zeros(5))
+    else:
+        assert (seen[-1] > 0.5).all()
+
+
+def test_an_average_is_what_is_validated_predicted_and_stored(cotrained: Callable[[str], Any]) -> None:
+    chosen = cotrained("an average").but(settings=Settings(epochs=3, batch=16, learning_rate=2e-2, select="last"))
+    ensemble = chosen.only([0]).ensemble("looped")
+    trained = chosen.only([0]).fit_on(ensemble)
+    values = ensemble.parameters_of(ensemble.flat) | ensemble.buffers
+
+    assert not torch.equal(trained.states[0]["network.head.weight"], values["network.head.weight"][0])
+    assert all(key.startswith("network.") for key in trained.states[0])
+    assert torch.equal(trained.states[0]["network.head.weight"], values["partners.slow.head.weight"][0])
+    x = torch.randn(1, 4, 1, 32)
+    network = chosen.build().network.eval()
+    network.load_state_dict({k.removeprefix("network."): v for k, v in trained.states[0].items()})
+    torch.testing.assert_close(ensemble.outputs({"eda": x}).prediction[0], network({"eda": x[0]}).prediction)
+
+
+def test_an_average_starts_where_the_network_starts(
+    cotrained: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The weights of another stage are loaded into the network; its average is not left at the random ones."""
+    chosen = cotrained("an average with batch normalisation").only([0, 1])
+    ensemble = chosen.ensemble("stacked")
+    ensemble.load_state(
+        1, {name: value + 1.0 for name, value in ensemble.state_of(1).items() if value.is_floating_point()}
+    )
+    seen: list[dict[str, Tensor]] = []
+    original = Ensemble.gradients
+
+    def note(self: Ensemble, *arguments: Any) -> Any:
+        seen.append({name: value.clone() for name, value in self.buffers.items()})
+        seen[-1] |= {name: value.clone() for name, value in self.parameters_of(self.flat).items()}
+        return original(self, *arguments)
+
+    monkeypatch.setattr(Ensemble, "gradients", note)
+    chosen.fit_on(ensemble, max_steps=1)
+
+    for name in ("head.weight", "convolution.weight", "norm.running_mean"):
+        assert torch.equal(seen[0][f"partners.slow.{name}"], seen[0][f"network.{name}"])
+
+
+def test_an_average_follows_every_step(cotrained: Callable[[str], Any]) -> None:
+    chosen = cotrained("an average with batch normalisation")
+    name = "head.weight"
+    states = [parameters_after(chosen, k + 1)[0][f"network.{name}"].double() for k in range(7)]
+
+    _, buffers = parameters_after(chosen, 7)
+
+    expected = torch.zeros_like(states[0])
+    for k, state in enumerate(states):
+        keep = min(0.8, 1 - 1 / (k + 1))
+        expected = keep * expected + (1 - keep) * state
+    torch.testing.assert_close(buffers[f"partners.slow.{name}"].double(), expected, rtol=1e-5, atol=1e-6)
+    for statistic in ("norm.running_mean", "norm.running_var"):
+        assert torch.equal(buffers[f"partners.slow.{statistic}"], buffers[f"network.{statistic}"])
+
+
+def test_a_live_teacher_that_does_not_learn_stays_as_it_is(cotrained: Callable[[str], Any], beside: Any) -> None:
+    chosen = cotrained("feedback").but(
+        partners={"teacher": beside("normalised_cnn", learns="frozen", teaches=True)}, steps=None
+    )
+    ensemble = chosen.only([0]).ensemble("looped")
+    before = {name: value.clone() for name, value in ensemble.buffers.items() if name.startswith("partners.")}
+    assert any(name.endswith("running_mean") for name in before)
+
+    chosen.only([0]).fit_on(ensemble)
+
+    for name, value in before.items():
+        assert torch.equal(ensemble.buffers[name], value), name
+
+
+@every_backend
+def test_frozen_parameters_do_not_move_not_even_by_weight_decay(problem: Any, backend: str) -> None:
+    settings = replace(problem.settings, weight_decay=0.5)
+    frozen = problem.but(network="normalised_cnn", frozen=("convolution", "norm"), settings=settings)
+    start = frozen.ensemble("looped")
+
+    trained = frozen.fit(backend)
+
+    for position, state in enumerate(trained.states):
+        before = start.state_of(position)
+        for name in ("convolution.weight", "norm.weight", "norm.bias"):
+            assert torch.equal(state[f"network.{name}"], before[f"network.{name}"])
+        assert not torch.equal(state["network.head.weight"], before["network.head.weight"])
+
+
+def test_the_scrambled_control_shows_a_partner_other_windows(cotrained: Callable[[str], Any]) -> None:
+    chosen = cotrained("a live teacher with dropout").only([0])
+    ensemble = chosen.ensemble("looped")
+    order = torch.arange(len(chosen.windows.target)).flip(0)[None]
+    read = {name: replace(own, order=order) for name, own in chosen.read_by_partners.items()}
+    index = torch.tensor([[3, 8, 50]])
+
+    plain = Sights(ensemble.skeleton, chosen.windows, chosen.read_by_partners, {}, ensemble.members).of(index, 0)
+    moved = Sights(ensemble.skeleton, chosen.windows, read, {}, ensemble.members).of(index, 0)
+    other = Sights(ensemble.skeleton, chosen.windows, chosen.read_by_partners, {}, ensemble.members).of(
+        order[0][index], 0
+    )
+
+    assert torch.equal(moved["plain"].inputs["eda"], plain["plain"].inputs["eda"])
+    for modality in ("eda", "temp"):
+        assert torch.equal(moved["teacher/plain"].inputs[modality], other["teacher/plain"].inputs[modality])
+        assert not torch.equal(moved["teacher/plain"].inputs[modality], plain["teacher/plain"].inputs[modality])

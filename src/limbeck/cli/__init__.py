@@ -7,8 +7,9 @@ imports what it needs when it runs, so that ``--help`` is there at once.
 ============ ==========================================================================
 `running`    ``run``, ``report``, ``predict``; `planning` says what a run will do
 `runs`       ``runs``: list, show, remove
+`knowledge`  ``knowledge``: what the teachers of a run handed over
 `datasets`   ``datasets``: list, describe, fetch, inspect, validate, convert
-`models`     ``models``
+`models`     ``models``; `methods`: ``methods``, the recipes of teaching
 `catalogue`  ``features``, ``targets``
 `printing`   tables and facts; `progress` how far the work is; `processes` how many work
 ============ ==========================================================================
@@ -26,6 +27,8 @@ import typer.core
 from limbeck import __version__
 from limbeck.cli.catalogue import features, targets
 from limbeck.cli.datasets import datasets_app
+from limbeck.cli.knowledge import knowledge
+from limbeck.cli.methods import methods
 from limbeck.cli.models import models
 from limbeck.cli.printing import ArgumentError
 from limbeck.cli.running import predict, report, run
@@ -60,7 +63,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
 )
-for _command in (run, report, predict, models, features, targets):
+for _command in (run, report, knowledge, predict, methods, models, features, targets):
     app.command()(_command)
 app.add_typer(runs_app, name="runs")
 app.add_typer(datasets_app, name="datasets")

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from limbeck.study import Plan
+    from limbeck.study.grammar import Variant
     from limbeck.study.plan import PlannedStage, VariantPlan
-    from limbeck.study.schema import Variant
 
 REASONS_SHOWN = 20
 """Reasons for which something was left out that a plan names; nothing else would name them before the run."""
@@ -145,9 +145,29 @@ def _facts_of(planned: PlannedStage) -> dict[str, str]:
         "inputs": f"reads {' + '.join(inputs)}",
         "loss": f"loss {' + '.join(losses)}",
     }
-    if node.teacher is not None:
-        crossed = f" and {len(node.cross_teachers)} cross-fitted" if node.cross_teachers else ""
-        facts["teacher"] = f"taught by {node.teacher}{crossed}"
+    if node.candidates:
+        judge = (
+            f"judged by {len(node.judges[0])} groups left out" if node.judges[0] else "judged by validation subjects"
+        )
+        facts["loss"] = f"chosen in each fold among {len(node.candidates)} candidates, " + (
+            f"as in {node.follows}" if node.follows else judge
+        )
+    if node.target:
+        facts["target"] = f"predicts {node.target}"
+    if node.stage.without:
+        facts["without"] = f"tested without {' + '.join(node.stage.without)}"
+    if node.teachers:
+        crossed = sum(map(len, node.cross_teachers.values()))
+        facts["teacher"] = f"taught by {' + '.join(node.teachers.values())}" + (
+            f" and {crossed} cross-fitted" if crossed else ""
+        )
+    for name, partner in node.stage.partners.items():
+        start = f", from {node.partner_starts[name]}" if name in node.partner_starts else ""
+        facts[f"partner {name}"] = f"beside {name} (learns: {partner.learns}{start})"
+    if node.stage.steps:
+        facts["steps"] = f"steps: {', '.join(node.stage.steps)}"
+    if node.stage.augment is not None:
+        facts["augment"] = "augmented"
     if node.start is not None:
         facts["start"] = f"starts from {node.start}"
     if node.holdouts:
@@ -160,7 +180,11 @@ def _facts_of(planned: PlannedStage) -> dict[str, str]:
 
 
 def _loss(name: str, options: Mapping[str, Any]) -> str:
-    """Return a loss with its weight and options: ``0.5 soft (temperature 2)``."""
-    others = {key: value for key, value in options.items() if key != "weight"}
+    """Return a loss with its weight and options: ``0.5 soft (temperature 2)``; what is as ever is left out."""
+    others = {key: value for key, value in options.items() if key != "weight" and value is not None}
+    if others.get("on") == "all":
+        del others["on"]
+    if others.get("loss") == name:
+        del others["loss"]
     shown = ", ".join(f"{k} {v:g}" if isinstance(v, float) else f"{k} {v}" for k, v in others.items())
     return f"{options.get('weight', 1):g} {name}" + (f" ({shown})" if shown else "")

@@ -57,6 +57,7 @@ _MODULES = {
     "edf": "limbeck.datasets.edf",
     "eegmat": "limbeck.datasets.eegmat",
     "emopain": "limbeck.datasets.emopain",
+    "joined": "limbeck.datasets.joined",
     "k-emocon": "limbeck.datasets.k_emocon",
     "lumed-2": "limbeck.datasets.unknown",
     "mahnob-hci": "limbeck.datasets.mahnob",

@@ -13,7 +13,7 @@ import numpy as np
 
 from limbeck.errors import DataError
 
-__all__ = ["CREDIT", "DIAGNOSTICS", "spoil"]
+__all__ = ["CREDIT", "DIAGNOSTICS", "permute_within", "scrambling_groups", "spoil"]
 
 CREDIT: Mapping[str, str] = {
     "own_input": "the same recipe with a teacher of the same design that has only the student's modalities",
@@ -67,7 +67,7 @@ def spoil(
         When a diagnostic needs class logits that are not there.
     """
     if control == "scrambled":
-        groups = _scrambling_groups(subjects, labelled, truth, kind)
+        groups = scrambling_groups(subjects, labelled, truth, kind)
     elif control in DIAGNOSTICS:
         if kind != "class" or "logits" not in knowledge:
             raise DataError(f"The diagnostic '{control}' needs a teacher's class logits; drop it for this arm.")
@@ -119,8 +119,11 @@ def _mean_confidence(logits: np.ndarray, temperature: float) -> float:
     return float((1.0 / shares.sum(axis=1)).mean())
 
 
-def _scrambling_groups(subjects: np.ndarray, labelled: np.ndarray, truth: np.ndarray, kind: str) -> np.ndarray:
-    """Return the groups to permute within: subjects of unlabelled windows, true classes of labelled ones."""
+def scrambling_groups(subjects: np.ndarray, labelled: np.ndarray, truth: np.ndarray, kind: str) -> np.ndarray:
+    """Return the groups (n_windows,) to permute within: subjects of unlabelled windows, true classes of labelled ones.
+
+    Of a trace, fifths of the values; `truth` is read only where `labelled`.
+    """
     groups = subjects.astype(np.int64).copy()
     seen = truth[labelled]
     if kind == "trace" and len(seen):

@@ -21,7 +21,9 @@ __all__ = [
     "GapClosed",
     "Interval",
     "Judgement",
+    "LabelEfficiency",
     "Verdict",
+    "Worth",
 ]
 
 REQUIRED_CREDIT = ("own_input", "scrambled")
@@ -236,6 +238,9 @@ class Judgement:
         What a reader must know before believing the figures.
     classes : tuple of str
         Names of the classes; empty for traces.
+    training_subjects : float
+        Subjects that a fold has for training, validation included: all who are not tested in it, mean over folds. NaN
+        where the predictions do not tell their fold.
     """
 
     variant: str
@@ -247,3 +252,72 @@ class Judgement:
     per_subject: pd.DataFrame
     warnings: tuple[str, ...]
     classes: tuple[str, ...]
+    training_subjects: float = float("nan")
+
+
+@dataclass(frozen=True)
+class Worth:
+    """How many labelled subjects teaching was worth, with a given number of them.
+
+    Parameters
+    ----------
+    labelled : float
+        Subjects with labels.
+    matched : Interval
+        With how many labelled subjects alone would score the same; infinite where that is more than the largest number
+        that was measured, minus infinity where it is less than the smallest.
+    extra : Interval
+        `matched` minus `labelled`: what teaching was worth. At or below zero it was worth nothing.
+    beyond : float
+        What an infinite end of `extra` is more than: the largest number measured, minus `labelled`.
+    """
+
+    labelled: float
+    matched: Interval
+    extra: Interval
+    beyond: float
+
+
+@dataclass(frozen=True, eq=False)
+class LabelEfficiency:
+    """Scores of one comparison against the number of labelled subjects, and what teaching was worth in these.
+
+    Parameters
+    ----------
+    taught, alone : str
+        The arms that are compared.
+    self_taught : str or None
+        The control that was taught by a teacher with the student's own modalities; None when it was not run.
+    metric : str
+        What was scored.
+    scores : pandas.DataFrame
+        Columns ``line labelled score low high``: a row per line (``alone``, ``taught``, ``self_taught``) and number of
+        labelled subjects, the mean over subjects with its 95 % interval. Rows are in order of line and number. With all
+        labels, alone may stand there without the others: it is the ceiling of the variants with few labels.
+    all_labelled : float
+        Subjects that a fold trains on, which is what "all" counts as; NaN when it is not known.
+    all_labels : Interval or None
+        Score of alone with all labels; None when it was not measured.
+    rise : Interval
+        Alone with the most labels minus alone with the fewest; above zero when more labels make it better.
+    worth, worth_self_taught : tuple of Worth
+        Per number of labelled subjects below the largest one at which alone was measured; empty when it cannot be said.
+    n_subjects, n_left_out : int
+        Subjects with a score on every line at every number, on whom everything here rests, and the others.
+    sentence : str
+        What teaching was worth, in plain words.
+    """
+
+    taught: str
+    alone: str
+    self_taught: str | None
+    metric: str
+    scores: pd.DataFrame
+    all_labelled: float
+    all_labels: Interval | None
+    rise: Interval
+    worth: tuple[Worth, ...]
+    worth_self_taught: tuple[Worth, ...]
+    n_subjects: int
+    n_left_out: int
+    sentence: str

@@ -36,6 +36,7 @@ __all__ = [
     "probability_columns",
     "subject_scores",
     "to_trials",
+    "training_subjects",
 ]
 
 SUBJECTS_SHOWN = 8
@@ -314,6 +315,19 @@ def coverage(predictions: pd.DataFrame, keys: Sequence[str]) -> tuple[dict[str, 
     seen = np.zeros((len(names), len(combinations)), bool)
     seen[arm, code] = True
     return {str(name): seen[number] for number, name in enumerate(names)}, combinations
+
+
+def training_subjects(predictions: pd.DataFrame) -> float:
+    """Return how many subjects a fold has for training, validation included; for the predictions of one variant.
+
+    These are the subjects of the table that the fold does not test: the mean over repetitions and folds, which is no
+    whole number where folds differ in size. NaN for a table without the column ``fold``.
+    """
+    if "fold" not in predictions.columns:
+        return float("nan")
+    _, tested = _group(predictions, ["repetition", "fold", "subject"])
+    per_fold = tested.groupby(["repetition", "fold"], observed=True).size()
+    return float(tested["subject"].nunique() - per_fold.mean())
 
 
 def class_counts(predictions: pd.DataFrame, n_classes: int) -> pd.DataFrame:

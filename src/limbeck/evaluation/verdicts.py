@@ -200,6 +200,7 @@ def _judge_variant(
         per_subject=chosen,
         warnings=(*warnings, *_score_warnings(samples, chosen, comparisons, drafts, rules)),
         classes=rules.classes,
+        training_subjects=tables.training_subjects(frame),
     )
     return judgement, drafts
 

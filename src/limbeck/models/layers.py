@@ -29,6 +29,10 @@ __all__ = [
 ]
 
 
+ABSENT = -1e30
+"""The score of what is not there: finite, so that a window of which nothing is there has no NaN."""
+
+
 class Dropout(nn.Module):
     """Dropout whose mask is drawn outside, so that a network's result does not depend on its companions.
 
@@ -105,8 +109,11 @@ class Attention(nn.Module):
         self.out = nn.Linear(heads * head_width, width, bias=bias)
         self.dropout = Dropout(dropout)
 
-    def forward(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """Return what each step of `query` (batch, time, width) takes from `value` (batch, source time, width)."""
+    def forward(self, query: Tensor, key: Tensor, value: Tensor, present: Tensor | None = None) -> Tensor:
+        """Return what each step of `query` (batch, time, width) takes from `value` (batch, source time, width).
+
+        Where `present` (batch, source time) is false there is nothing to take.
+        """
         q, k, v = (
             projection(x).unflatten(-1, (self.heads, -1)).transpose(-3, -2)
             for projection, x in ((self.query, query), (self.key, key), (self.value, value))
@@ -115,6 +122,8 @@ class Attention(nn.Module):
         if self.causal:
             later = torch.ones(scores.shape[-2:], dtype=torch.bool, device=scores.device).triu(1)
             scores = scores.masked_fill(later, -torch.inf)
+        if present is not None:
+            scores = torch.where(present[..., None, None, :], scores, ABSENT)
         mixed = self.dropout(torch.softmax(scores, dim=-1)) @ v
         return self.out(mixed.transpose(-3, -2).flatten(-2))
 

@@ -6,7 +6,6 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-import torch
 from torch import Tensor, nn
 
 from limbeck.models.contract import MODELS, InputShape, Network, Outputs
@@ -14,7 +13,7 @@ from limbeck.models.layers import DenseStack, Dropout
 from limbeck.models.shapes import refuse_short
 from limbeck.models.starts import start_glorot
 
-__all__ = ["SSLECG", "TRANSFORMATIONS", "SSLECGEncoder", "SSLECGPretext"]
+__all__ = ["SSLECG", "TRANSFORMATIONS", "SSLECGEncoder", "TaskHead"]
 
 TRANSFORMATIONS: dict[str, float] = {
     "original": 0.195,
@@ -25,7 +24,7 @@ TRANSFORMATIONS: dict[str, float] = {
     "permute": 0.195,
     "time_warp": 0.195,
 }
-"""What the pretext network tells apart, in the order of its outputs, with the published weight of each one's loss."""
+"""What is told apart, in the order of the heads, with the published weight of each one's loss."""
 
 KERNELS = (32, 16, 8)
 """Samples at 256 Hz that the filters of the three blocks span."""
@@ -84,98 +83,38 @@ class SSLECGEncoder(nn.Module):
         return x.amax(dim=-1), features
 
 
-class _SSLECG(Network):
-    """What pretext network and classifier have in common: one signal, and the same encoder under the same name."""
+class TaskHead(nn.Module):
+    """Two hidden layers and one logit: whether a window is the work of one transformation.
 
-    max_modalities = 1
-    paper: ClassVar[str] = (
-        "Sarkar and Etemad, Self-supervised ECG representation learning for emotion recognition, IEEE Transactions on "
-        "Affective Computing 13(3), 2022"
-    )
-    example: ClassVar[Mapping[str, InputShape]] = ECG
-    initialise = staticmethod(start_glorot)
-
-    def _read(self, modalities: Mapping[str, InputShape], width: int) -> int:
-        """Make the encoder and return the width of its embedding."""
-        ((self.modality, shape),) = modalities.items()
-        refuse_short("SSL-ECG", modalities, SHORTEST)
-        self.encoder = SSLECGEncoder(shape, width=width)
-        return self.encoder.width
-
-
-class _TaskHead(nn.Module):
-    """Two hidden layers and one logit: whether a window is the work of one transformation."""
+    Parameters
+    ----------
+    inputs, hidden : int
+        Widths of the embedding and of the hidden layers.
+    dropout : float
+        Rate after each of them.
+    """
 
     def __init__(self, inputs: int, hidden: int, dropout: float) -> None:
         super().__init__()
         self.first, self.second, self.last = nn.Linear(inputs, hidden), nn.Linear(hidden, hidden), nn.Linear(hidden, 1)
         self.after_first, self.after_second = Dropout(dropout), Dropout(dropout)
+        self.apply(start_glorot)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return (batch, 1) for (batch, inputs)."""
         h = self.after_first(nn.functional.leaky_relu(self.first(x), SLOPE))
         return self.last(self.after_second(nn.functional.leaky_relu(self.second(h), SLOPE)))
 
 
-@MODELS.register("ssl_ecg_pretext")
-class SSLECGPretext(_SSLECG):
-    """SSL-ECG before any label: an encoder with a head of its own for each transformation that it recognises.
-
-    Features: ``conv1``, ``conv2``, ``conv3`` (batch, width or 2 or 4 times as many, steps) and ``embedding``
-    (batch, 4 * width). The prediction holds one logit per transformation, in the order of `TRANSFORMATIONS`: each is a
-    yes or no of its own, with sigmoid and binary cross-entropy; read together through a softmax they say which one it
-    was.
-
-    `ssl_ecg` has the same encoder: it starts from this one's weights without its `heads`
-    (``start: {stage: ..., reset: [heads]}``).
-
-    Parameters
-    ----------
-    modalities : mapping of str to InputShape
-        Exactly one signal of 22 samples or more; published is 10 s of ECG at 256 Hz.
-    n_outputs : int
-        Number of transformations, the untouched window being one; 7 are published.
-    width : int
-        Filters of the first two convolutions; later pairs have two and four times as many.
-    hidden : int
-        Width of the two hidden layers of each head.
-    dropout : float
-        Rate after each of them.
-
-    Notes
-    -----
-    Layers as in the authors' code. Filters span 32, 16 and 8 samples, which belongs to 256 Hz: resample other rates to
-    use weights trained there. The published folds mix windows of all subjects; here a study's protocol makes them.
-    """
-
-    def __init__(
-        self,
-        modalities: Mapping[str, InputShape],
-        n_outputs: int,
-        *,
-        width: int = 32,
-        hidden: int = 128,
-        dropout: float = 0.6,
-    ) -> None:
-        super().__init__()
-        embedding = self._read(modalities, width)
-        self.heads = nn.ModuleList(_TaskHead(embedding, hidden, dropout) for _ in range(n_outputs))
-        self.apply(start_glorot)
-
-    def forward(self, inputs: dict[str, Tensor]) -> Outputs:
-        """Return one logit per transformation with the named features."""
-        embedding, features = self.encoder(inputs[self.modality])
-        prediction = torch.cat([head(embedding) for head in self.heads], dim=-1)
-        return Outputs(prediction, {**features, "embedding": embedding})
-
-
 @MODELS.register("ssl_ecg")
-class SSLECG(_SSLECG):
-    """SSL-ECG after pre-training: its encoder with two hidden layers for the task at hand.
+class SSLECG(Network):
+    """SSL-ECG: an encoder of convolutions with two hidden layers for the task at hand.
 
     Features: ``conv1``, ``conv2``, ``conv3`` (batch, width or 2 or 4 times as many, steps), ``embedding``
     (batch, 4 * width), ``dense1``, ``dense2``, … (batch, hidden).
 
-    Without weights of a stage with `ssl_ecg_pretext` to start from it is the same network trained from scratch.
+    It learns before any label by the loss `transformations` on ``embedding``, which brings the published heads; without
+    a stage to start from that did so it is trained from scratch.
 
     Parameters
     ----------
@@ -192,7 +131,20 @@ class SSLECG(_SSLECG):
     frozen : bool
         Whether no gradient reaches the encoder. Published is true, with a pre-trained encoder; the default trains it
         along, which suits one that is not. Train a frozen one without weight decay, which would shrink it all the same.
+
+    Notes
+    -----
+    Layers as in the authors' code. Filters span 32, 16 and 8 samples, which belongs to 256 Hz: resample other rates to
+    use weights trained there. The published folds mix windows of all subjects; here a study's protocol makes them.
     """
+
+    max_modalities = 1
+    paper: ClassVar[str] = (
+        "Sarkar and Etemad, Self-supervised ECG representation learning for emotion recognition, IEEE Transactions on "
+        "Affective Computing 13(3), 2022"
+    )
+    example: ClassVar[Mapping[str, InputShape]] = ECG
+    initialise = staticmethod(start_glorot)
 
     def __init__(
         self,
@@ -208,7 +160,10 @@ class SSLECG(_SSLECG):
         self.frozen = frozen
         if frozen:
             self.idle = {"encoder.*": "frozen"}
-        self.dense = DenseStack(self._read(modalities, width), hidden, dropout=dropout)
+        ((self.modality, shape),) = modalities.items()
+        refuse_short("SSL-ECG", modalities, SHORTEST)
+        self.encoder = SSLECGEncoder(shape, width=width)
+        self.dense = DenseStack(self.encoder.width, hidden, dropout=dropout)
         self.head = nn.Linear(self.dense.width, n_outputs)
         self.apply(start_glorot)
 

@@ -1,22 +1,19 @@
-"""XKD: one encoder per modality, taught by filling in hidden patches and by the other modality's slow copy."""
+"""XKD: an encoder of patches per modality, made for learning between modalities before any label."""
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
-from typing import ClassVar, NamedTuple, cast
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 
-from limbeck.errors import LimbeckError
 from limbeck.models.contract import MODELS, InputShape, Network, Outputs
 from limbeck.models.layers import Dropout
-from limbeck.models.masked_autoencoder import PatchDecoder, PatchEncoder, Reconstruction, show_and_fill_in
-from limbeck.models.projector import PrototypeProjector
+from limbeck.models.masked_autoencoder import PatchEncoder, mean_of_present
 from limbeck.models.starts import start_glorot
 
-__all__ = ["XKD", "XKDPretext", "XKDTaps", "cross_modal_attention", "refine"]
+__all__ = ["XKD", "cross_modal_attention", "refine"]
 
 
 def refine(tokens: Tensor, attention: Tensor) -> Tensor:
@@ -42,24 +39,6 @@ def cross_modal_attention(own: Tensor, other: Tensor) -> Tensor:
     modality enters.
     """
     return own * other.mean(dim=-1, keepdim=True) / own.mean(dim=-1, keepdim=True)
-
-
-class XKDTaps(NamedTuple):
-    """What the losses of XKD compare.
-
-    Attributes
-    ----------
-    reconstructions : dict of str to Reconstruction
-        By modality: hidden patches, and how they were filled in.
-    students : dict of str to Tensor of shape (batch, outputs)
-        Projections of the tokens that were shown.
-    teachers : dict of str to Tensor of shape (batch, outputs)
-        Projections of all tokens by the slow copy, without gradient: each is what another modality's student learns.
-    """
-
-    reconstructions: dict[str, Reconstruction]
-    students: dict[str, Tensor]
-    teachers: dict[str, Tensor]
 
 
 def _encoders(
@@ -89,164 +68,17 @@ def _encoders(
     )
 
 
-class XKDPretext(nn.Module):
-    """XKD before any label: per modality an encoder, a decoder and a projector, and slow copies as teachers.
-
-    Each student fills in hidden patches and projects what it was shown; each teacher projects the whole window, its
-    tokens weighted by its summary's attention (:func:`refine`). A loss pulls a student to the teacher of the *other*
-    modality, and another one the distributions of both together. `xkd` starts from ``encoders``.
-
-    Published faults: what is called attention across modalities lets a single number per head pass, which `as_released`
-    brings back; by default a teacher weights its tokens by its own attention, which is what remains. The published
-    alignment of one teacher with the other has no gradient; a loss may leave it out.
-
-    Parameters
-    ----------
-    modalities : mapping of str to InputShape
-        Two or more signals of at least 8 samples.
-    width, depth, heads, feed_forward, frames : int
-        Of the encoders, as of `xkd`.
-    dropout : float
-        Rate in encoders and decoders.
-    decoder_width, decoder_depth, decoder_heads : int
-        Of the decoders; the layer within their blocks is four times as wide.
-    mask : float
-        Share of the tokens that is hidden.
-    projector, bottleneck, outputs : int
-        Widths of the projectors' hidden layers and narrow layer, and their directions.
-    as_released : bool
-        Whether teachers weight their tokens as published; needs exactly two modalities.
-
-    Notes
-    -----
-    Sizes are chosen for biosignals; published for video and sound are encoders of 768 with 12 blocks and 12 heads,
-    decoders of 384 with 4 and 12, projectors of 2048-256-8192, and masks of 0.85 and 0.8.
-    """
-
-    def __init__(
-        self,
-        modalities: Mapping[str, InputShape],
-        *,
-        width: int = 128,
-        depth: int = 4,
-        heads: int = 4,
-        feed_forward: int = 512,
-        frames: int = 24,
-        dropout: float = 0.0,
-        decoder_width: int = 64,
-        decoder_depth: int = 2,
-        decoder_heads: int = 4,
-        mask: float = 0.6,
-        projector: int = 512,
-        bottleneck: int = 64,
-        outputs: int = 1024,
-        as_released: bool = False,
-    ) -> None:
-        super().__init__()
-        if len(modalities) < 2 or (as_released and len(modalities) > 2):
-            expected = "exactly two" if as_released else "at least two"
-            raise LimbeckError(f"XKD learns between modalities and needs {expected}; there are {sorted(modalities)}.")
-        if not 0.0 < mask < 1.0:
-            raise LimbeckError(f"mask is {mask}; expected a share above 0 and below 1.")
-        self.mask, self.as_released = mask, as_released
-        self.encoders = _encoders(
-            modalities, width=width, depth=depth, heads=heads, feed_forward=feed_forward, frames=frames, dropout=dropout
-        )
-        self.decoders = nn.ModuleDict(
-            {
-                name: PatchDecoder(
-                    self._encoder(name),
-                    {name: shape},
-                    frames=frames,
-                    width=decoder_width,
-                    depth=decoder_depth,
-                    heads=decoder_heads,
-                    feed_forward=4 * decoder_width,
-                    dropout=dropout,
-                )
-                for name, shape in modalities.items()
-            }
-        )
-        self.projectors = nn.ModuleDict(
-            {
-                name: PrototypeProjector(width, hidden=projector, bottleneck=bottleneck, outputs=outputs)
-                for name in modalities
-            }
-        )
-        self.teachers = nn.ModuleDict(
-            {"encoders": copy.deepcopy(self.encoders), "projectors": copy.deepcopy(self.projectors)}
-        ).requires_grad_(False)
-        for module in self.teachers.modules():
-            if isinstance(module, Dropout):
-                module.p = 0.0
-        self.n_tokens = {name: self._encoder(name).n_tokens[name] for name in modalities}
-
-    def _encoder(self, name: str, *, teacher: bool = False) -> PatchEncoder:
-        encoders = self.teachers.get_submodule("encoders") if teacher else self.encoders
-        return cast(PatchEncoder, encoders.get_submodule(name))
-
-    def forward(self, inputs: dict[str, Tensor], noise: Mapping[str, Tensor]) -> XKDTaps:
-        """Return what the losses compare.
-
-        Parameters
-        ----------
-        inputs : dict of str to Tensor
-            Whole windows.
-        noise : mapping of str to Tensor
-            By modality (batch, n_tokens of it), from :func:`limbeck.models.masked_autoencoder.masking_noise`.
-        """
-        reconstructions, students = {}, {}
-        for name in self.n_tokens:
-            decoder = cast(PatchDecoder, self.decoders[name])
-            found = show_and_fill_in(self._encoder(name), decoder, {name: inputs[name]}, noise[name], mask=self.mask)
-            reconstructions[name] = found
-            students[name] = self.projectors[name](found.tokens.mean(dim=-2))
-        return XKDTaps(reconstructions, students, self.teach(inputs))
-
-    def study(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return the students' projections of local views: windows that may be shorter, nothing hidden."""
-        found = {}
-        for name in self.n_tokens:
-            found[name] = self.projectors[name](self.encoders[name](inputs).mean(dim=-2))
-        return found
-
-    def teach(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return the teachers' projections of whole windows, without gradient."""
-        tokens, attention = {}, {}
-        for name in self.n_tokens:
-            encoder = self._encoder(name, teacher=True)
-            before = encoder.tokens(encoder.patches(inputs))
-            tokens[name], attention[name] = encoder.encode(before), encoder.attention_of_summary(before)
-        if self.as_released:
-            first, second = attention
-            attention = {
-                first: cross_modal_attention(attention[first], attention[second]),
-                second: cross_modal_attention(attention[second], attention[first]),
-            }
-        projectors = self.teachers.get_submodule("projectors")
-        return {
-            name: projectors.get_submodule(name)(refine(tokens[name], attention[name]).mean(dim=-2)).detach()
-            for name in self.n_tokens
-        }
-
-    @torch.no_grad()
-    def update_teachers(self, momentum: float) -> None:
-        """Move the teachers towards the students: momentum times theirs plus (1 - momentum) times the students'."""
-        for part, own in (("encoders", self.encoders), ("projectors", self.projectors)):
-            copies = self.teachers.get_submodule(part)
-            for slow, fast in zip(copies.parameters(), own.parameters(), strict=True):
-                slow.lerp_(fast, 1.0 - momentum)
-
-
 @MODELS.register("xkd")
 class XKD(Network):
-    """XKD after pre-training: its encoder of each modality that is there, the means of their tokens, a linear layer.
+    """XKD's encoder of each modality, the means of their tokens, and a linear layer for the task.
 
-    Features: ``<modality>`` (batch, tokens, width) per modality and ``embedding`` (batch, width * modalities), the mean
-    of each one's tokens.
+    Features: ``<modality>`` (batch, tokens, width) per modality; ``attention_<modality>`` (batch, heads, tokens), what
+    a learnt summary of all tokens looks at in the last block; ``embedding`` (batch, width * modalities), the mean of
+    each one's tokens.
 
-    One modality suffices here: the others have taught it. Without weights of an :class:`XKDPretext` to start from
-    (``encoders``) it is trained from scratch.
+    One modality suffices: before any label the loss `xkd` lets it and a partner that reads another modality learn from
+    each other, and the stage that starts from it needs its own alone. Without such a stage to start from it is trained
+    from scratch. Patches of an absent sensor (NaN) are not read.
 
     Parameters
     ----------
@@ -281,6 +113,7 @@ class XKD(Network):
         "learning, AAAI 2024"
     )
     example: ClassVar[Mapping[str, InputShape]] = {"eda": InputShape(1, 240, 4.0), "bvp": InputShape(1, 3840, 64.0)}
+    missing_modalities = True
     taken = ("embedding",)
     initialise = staticmethod(start_glorot)
 
@@ -308,11 +141,19 @@ class XKD(Network):
         self.head = nn.Linear(width * len(modalities), n_outputs)
         start_glorot(self.head)
 
+    @property
+    def patch_encoders(self) -> dict[str, PatchEncoder]:
+        """Its encoders, by the feature that holds the tokens of each."""
+        return {name: cast(PatchEncoder, encoder) for name, encoder in self.encoders.items()}
+
     def forward(self, inputs: dict[str, Tensor]) -> Outputs:
         """Return logits or a trace's value with the named features."""
-        tokens = {}
-        for name, encoder in self.encoders.items():
-            found = encoder(inputs)
-            tokens[name] = found.detach() if self.frozen else found
-        embedding = torch.cat([found.mean(dim=-2) for found in tokens.values()], dim=-1)
-        return Outputs(self.head(self.before_head(embedding)), {**tokens, "embedding": embedding})
+        found, attended, means = {}, {}, []
+        for name, encoder in self.patch_encoders.items():
+            tokens, attention, present = encoder.read(inputs)
+            if self.frozen:
+                tokens, attention = tokens.detach(), attention.detach()
+            found[name], attended[f"attention_{name}"] = tokens, attention
+            means.append(mean_of_present(tokens, present))
+        embedding = torch.cat(means, dim=-1)
+        return Outputs(self.head(self.before_head(embedding)), {**found, **attended, "embedding": embedding})

@@ -2,7 +2,7 @@
 
 A *report* is written from values only: a :class:`StudyRecord` (what was run), judgements (what
 :func:`limbeck.evaluation.judge` made of the predictions) and the history of the trainings. It computes no score and no
-test of its own.
+test of its own; what several variants tell together, it asks :mod:`limbeck.evaluation` for.
 """
 
 from __future__ import annotations

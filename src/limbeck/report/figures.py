@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from limbeck.evaluation.judgement import Comparison, Interval, Judgement, Verdict
+    from limbeck.evaluation.judgement import Comparison, Interval, Judgement, LabelEfficiency, Verdict
 
-__all__ = ["gains", "learning_curves", "paired", "subject_scores", "summarise_history"]
+__all__ = ["gains", "label_efficiency", "learning_curves", "paired", "subject_scores", "summarise_history"]
 
 INK, MUTED, GRID, PAPER = "#1b1e23", "#5f6670", "#d9dce1", "#ffffff"
 BLUE, ORANGE, GREEN, PURPLE, SKY, RED = "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00"
@@ -334,6 +334,74 @@ def subject_scores(judgement: Judgement, arms: Mapping[str, words.Role], *, name
         _columns(figure.subplots(), judgement, columns)
         title = f"{words.metric_label(judgement.metric)} of {len(table)} subjects in {len(held)} arms."
         return _to_svg(figure, name=name, title=title)
+
+
+EFFICIENCY_LINES: Mapping[str, tuple[str, str, str, float]] = {
+    "alone": (*LOOKS["alone"], "-", 0.975),
+    "self_taught": (*LOOKS["own_input"], "--", 1.025),
+    "taught": (*LOOKS["taught"], "-", 1.0),
+}
+"""Colour, marker, dashes, and where beside its number an interval is drawn, so that none covers another."""
+
+
+def label_efficiency(found: LabelEfficiency, *, name: str) -> Markup:
+    """Draw score against labelled subjects, on a logarithmic axis: alone, self-taught and taught, and all labels.
+
+    A dotted line leads from taught to where alone scores the same, which is what teaching was worth.
+
+    Parameters
+    ----------
+    found : LabelEfficiency
+        The curve.
+    name : str
+        Prefix of identifiers.
+    """
+    counts = sorted(set(found.scores["labelled"]))
+    with _styled() as figure_of:
+        figure = figure_of(0.72 * WIDTH, 3.5)
+        axes = figure.subplots()
+        axes.set_xscale("log")
+        if found.all_labels is not None:
+            axes.axhline(
+                found.all_labels.estimate, color=SKY, linewidth=1.6, linestyle=(0, (7, 2.5)), zorder=1.5,
+                label="alone, all labels",
+            )  # fmt: skip
+        for line, (colour, marker, dashes, beside) in EFFICIENCY_LINES.items():
+            rows = found.scores[found.scores["line"] == line]
+            if len(rows):
+                place = rows["labelled"].to_numpy(float)
+                axes.vlines(place * beside, rows["low"], rows["high"], color=colour, linewidth=1.8, alpha=0.55)
+                axes.plot(
+                    place, rows["score"], color=colour, marker=marker, linestyle=dashes, linewidth=1.6, markersize=6,
+                    markeredgewidth=0, label=line.replace("_", "-"),
+                )  # fmt: skip
+        _worth_lines(axes, found)
+        axes.set_xticks(counts, [_count_tick(labelled, found) for labelled in counts])
+        axes.minorticks_off()
+        axes.set_xlim(counts[0] / 1.16, counts[-1] * 1.16)
+        axes.grid(axis="x", visible=False)
+        axes.margins(y=0.1)
+        axes.set_xlabel("subjects with labels")
+        axes.set_ylabel(words.metric_label(found.metric))
+        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=4, borderaxespad=0.2, columnspacing=1.4)
+        title = f"{words.metric_label(found.metric)} against the number of labelled subjects. {found.sentence}"
+        return _to_svg(figure, name=name, title=title)
+
+
+def _count_tick(labelled: float, found: LabelEfficiency) -> str:
+    text = f"{labelled:.0f}"
+    return f"all ({text})" if labelled >= found.all_labelled else text
+
+
+def _worth_lines(axes: Axes, found: LabelEfficiency) -> None:
+    taught = found.scores[found.scores["line"] == "taught"].set_index("labelled")["score"]
+    for worth in found.worth:
+        if np.isfinite(worth.matched.estimate) and worth.extra.estimate > 0:
+            height = float(taught[worth.labelled])
+            axes.plot(
+                [worth.labelled, worth.matched.estimate], [height, height], color=BLUE, linewidth=1.3,
+                linestyle=(0, (1, 1.6)), marker="|", markevery=[1], markersize=9, markeredgewidth=1.3,
+            )  # fmt: skip
 
 
 def summarise_history(history: pd.DataFrame, column: str) -> pd.DataFrame:

@@ -12,12 +12,13 @@ from limbeck.atomic import write_atomically
 from limbeck.errors import DataError
 from limbeck.evaluation.wording import format_level
 from limbeck.report import figures, words
+from limbeck.report.efficiency import ShownEfficiency, label_efficiencies
 
 if TYPE_CHECKING:
     import pandas as pd
     from markupsafe import Markup
 
-    from limbeck.evaluation.judgement import ArmScore, Difference, Judgement, Verdict
+    from limbeck.evaluation.judgement import ArmScore, Difference, Judgement, LabelEfficiency, Verdict
     from limbeck.report.record import StudyRecord
 
 __all__ = ["render", "write_whole"]
@@ -82,6 +83,7 @@ def _page(record: StudyRecord, judgements: Sequence[Judgement], history: pd.Data
     metric = judgements[0].metric if judgements else ""
     environment = {key: value for key, value in record.environment.items() if key != "packages"}
     arms = _arms(record)
+    efficiencies = label_efficiencies(record, judgements)
     page: dict[str, Any] = {
         "when": record.timing.get("finished") or record.timing.get("started"),
         "headline": _headline(judgements),
@@ -90,6 +92,7 @@ def _page(record: StudyRecord, judgements: Sequence[Judgement], history: pd.Data
         "gains_figure": _gains_figure(judgements, swept=swept),
         "gains_caption": _gains_caption(judgements),
         "overview": [verdict["overview"] for verdict in verdicts] if len(verdicts) > 1 else [],
+        "efficiencies": [_efficiency(f"e{number}", shown) for number, shown in enumerate(efficiencies, start=1)],
         "metric_label": words.metric_label(metric),
         "unit": words.gain_unit(metric),
         "level": _level(judgements),
@@ -97,7 +100,7 @@ def _page(record: StudyRecord, judgements: Sequence[Judgement], history: pd.Data
         "data": _data(record),
         "arms": [row for row in arms if not row["derived"]] or arms,
         "derived_arms": [row for row in arms if row["derived"]] if any(not row["derived"] for row in arms) else [],
-        "glossary": _glossary(judgements),
+        "glossary": _glossary(judgements, worth=bool(efficiencies)),
         "variants": variants,
         "smallest": [verdict["overview"] for verdict in verdicts],
         "quality": (quality := _quality(record)),
@@ -117,6 +120,7 @@ def _contents(page: Mapping[str, Any]) -> list[tuple[str, str]]:
     entries = [("verdict", "Verdict")]
     entries += [("warnings", "Warnings")] if page["cautions"] else []
     entries += [("gains", "Gains")] if page["gains_figure"] else []
+    entries += [("labels", "Labels")] if page["efficiencies"] else []
     entries += [("protocol", "Protocol")]
     if len(page["variants"]) == 1:
         entries += page["variants"][0]["contents"]
@@ -249,7 +253,7 @@ def _timing(timing: Mapping[str, Any]) -> list[tuple[str, Any]]:
     ]
 
 
-def _glossary(judgements: Sequence[Judgement]) -> list[tuple[str, str]]:
+def _glossary(judgements: Sequence[Judgement], *, worth: bool) -> list[tuple[str, str]]:
     kinds = [kind for judgement in judgements for role in words.roles(judgement).values() for kind in role.kinds]
     terms = {
         "95 % interval": "Subjects are drawn anew, with replacement, many times; 95 % of the means fall between its "
@@ -267,8 +271,46 @@ def _glossary(judgements: Sequence[Judgement]) -> list[tuple[str, str]]:
         "Undefined where the ceiling is not clearly above alone.",
         "pooled": "The score of all subjects’ samples thrown together; every other figure is a mean over subjects.",
     }
+    if worth:
+        terms["worth n labelled subjects"] = (
+            "With m labelled subjects, taught scores what alone would score with m + n. Alone is measured at some "
+            "numbers; between them its curve is taken to rise, straight over the logarithm of the number, and beyond "
+            "them nothing is said. The interval draws subjects anew for all curves together."
+        )
     controls = [(kind.replace("_", " "), words.CONTROLS[kind]) for kind in words.CONTROLS if kind in kinds]
     return [*terms.items(), *controls]
+
+
+# ---- label efficiency ------------------------------------------------------------------------------------------------
+
+
+def _efficiency(identifier: str, shown: ShownEfficiency) -> dict[str, Any]:
+    found = shown.found
+    subjects = f"{found.n_subjects} subjects"
+    if found.n_left_out:
+        subjects += f" ({found.n_left_out} more lack a score somewhere and are left out)"
+    return {
+        "id": identifier,
+        "name": shown.name,
+        "sentence": shown.sentence,
+        "rows": shown.rows(),
+        "self_taught": found.self_taught or "",
+        "figure": figures.label_efficiency(found, name=f"{identifier}-labels"),
+        "caption": _efficiency_caption(found),
+        "table_caption": f"Mean {words.metric_label(found.metric)} per {shown.level} over {subjects} with its 95 % "
+        "interval, and what teaching was worth: how many more labelled subjects alone would need for the same score.",
+    }
+
+
+def _efficiency_caption(found: LabelEfficiency) -> str:
+    caption = "Mean over subjects, its 95 % interval beside; the axis of labelled subjects is logarithmic."
+    drawn = [held for held in found.worth if np.isfinite(held.matched.estimate) and held.extra.estimate > 0]
+    if drawn:
+        caption += (
+            " A dotted line leads from taught to the number of labelled subjects with which alone, smoothed so that it "
+            "never falls, scores the same."
+        )
+    return caption
 
 
 # ---- one variant -----------------------------------------------------------------------------------------------------
@@ -400,10 +442,10 @@ def _arms(record: StudyRecord) -> list[dict[str, Any]]:
     variants = {str(row.get("variant") or "") for row in record.arms}
     found: dict[tuple[Any, ...], list[str]] = {}
     for row in record.arms:
-        parts = [_listed(row.get(key)) for key in ("inputs", "model", "taught_by", "loss")]
+        parts = [*(_listed(row.get(key)) for key in ("inputs", "model", "taught_by", "loss")), _chosen(row)]
         definition = (str(row.get("arm", "")), _model_size(row.get("parameters")), bool(row.get("optimistic")), *parts)
         found.setdefault(definition, []).append(str(row.get("variant") or ""))
-    names = ("arm", "size", "optimistic", "inputs", "model", "taught_by", "loss")
+    names = ("arm", "size", "optimistic", "inputs", "model", "taught_by", "loss", "chosen")
     return [
         {
             **dict(zip(names, definition, strict=True)),
@@ -412,6 +454,12 @@ def _arms(record: StudyRecord) -> list[dict[str, Any]]:
         }
         for definition, where in found.items()
     ]
+
+
+def _chosen(row: Mapping[str, Any]) -> str:
+    """Say how often each candidate was chosen in the folds, where there was a choice."""
+    counts = row.get("chosen") or {}
+    return ", ".join(f"{candidate} in {count}" for candidate, count in counts.items())
 
 
 def _model_size(count: Any) -> str:

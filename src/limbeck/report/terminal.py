@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from limbeck.evaluation.judgement import Judgement
+    from limbeck.report.efficiency import ShownEfficiency
     from limbeck.report.record import StudyRecord
 
 PLAIN_SIGNS = str.maketrans("−–—’‘“”…×\N{NO-BREAK SPACE}", "---''\"\".x ")
@@ -47,6 +48,7 @@ def print_summary(
     """
     from rich.text import Text
 
+    from limbeck.report.efficiency import label_efficiencies
     from limbeck.report.page import cautions
 
     def said(text: object, limit: int = 1000) -> str:
@@ -77,6 +79,11 @@ def print_summary(
         heading += f"{words.metric_label(judgement.metric)} per {judgement.level}, mean over subjects [95 % interval]"
         console.print(Text(f"\n{_spoken(heading, encoding)}", style="bold"))
         console.print(_arms(judgement, plain=plain, encoding=encoding))
+    for shown in label_efficiencies(record, judgements):
+        heading = f"{shown.name}: {words.metric_label(shown.found.metric)} by labelled subjects"
+        console.print(Text(f"\n{said(heading)}", style="bold"))
+        console.print(_efficiency(shown, plain=plain, encoding=encoding))
+        console.print(Text(said(shown.found.sentence)))
     poor = _poor_signals(record)
     if poor:
         console.print(Text(said(f"Signals in windows that are hard to believe (quality below 0.5): {poor}.")))
@@ -132,6 +139,22 @@ def _overview(judgements: Sequence[Judgement], *, plain: bool, encoding: str) ->
             ]
             style = "bold green" if verdict.claim else ""
             table.add_row(*(Text(_spoken(cell, encoding), style=style) for cell in cells))
+    return table
+
+
+def _efficiency(shown: ShownEfficiency, *, plain: bool, encoding: str) -> Table:
+    """Scores against labelled subjects, and what teaching was worth in these."""
+    from rich.text import Text
+
+    table = _empty(plain=plain)
+    columns = {"labelled": "labelled", "alone": "alone", "taught": "taught"}
+    if shown.found.self_taught is not None:
+        columns["self_taught"] = "self-taught"
+    columns |= {"worth": "worth", "worth_interval": "interval"}
+    for key, title in columns.items():
+        table.add_column(title, justify="left" if key in ("labelled", "worth_interval") else "right", no_wrap=True)
+    for row in shown.rows():
+        table.add_row(*(Text(_spoken(row[key], encoding)) for key in columns))
     return table
 
 

@@ -5,9 +5,10 @@ resolves it against the data, :func:`run_study` trains, judges and reports.
 """
 
 from limbeck.study.deploy import DeployedStudent, predict_files
+from limbeck.study.grammar import Study
 from limbeck.study.plan import Plan, make_plan
 from limbeck.study.runner import Run, judge_run, load_run, run, run_study
-from limbeck.study.schema import Study, load_study, parse_study
+from limbeck.study.schema import load_study, parse_study
 
 __all__ = [
     "DeployedStudent",

@@ -31,8 +31,8 @@ from limbeck.models import InputShape, build
 from limbeck.models.classical import is_classical
 from limbeck.recording import Corpus, LeftOut, Recording
 from limbeck.signals import parse_signals
+from limbeck.study.grammar import IN_MEMORY, Stage, Variant
 from limbeck.study.plan import VariantPlan, by_reason
-from limbeck.study.schema import IN_MEMORY, Variant
 from limbeck.study.store import Store, remove_whole
 from limbeck.study.tasks import REFIT, refit_fold
 from limbeck.training.scalers import Scaler, fit_scaler, normalise
@@ -49,7 +49,7 @@ def write(plan: VariantPlan, store: Store, folder: Path) -> Path:
 
     name = plan.variant.deployed
     planned = plan.stages[name]
-    stage = planned.node.stage
+    stage = _deployed_stage(plan, store)
     (state,) = store.states(planned.key, ("refit",), [REFIT])
     prefix = "network."
     weights = {key[len(prefix) :]: value.contiguous() for key, value in state.items() if key.startswith(prefix)}
@@ -84,7 +84,7 @@ def write(plan: VariantPlan, store: Store, folder: Path) -> Path:
         place.mkdir()
         (place / "model.json").write_text(json.dumps(description, indent=1), encoding="utf-8")
         save_file(weights, place / "weights.safetensors")
-        save_file(_as_tensors(_scalers(view, plan)), place / "scaler.safetensors")
+        save_file(_as_tensors(_scalers(view, plan, stage)), place / "scaler.safetensors")
 
     if folder.is_dir():
         # A run that is finished again makes the same student anew; nothing but a student is replaced.
@@ -93,6 +93,15 @@ def write(plan: VariantPlan, store: Store, folder: Path) -> Path:
             raise LimbeckError(f"{folder} is to hold the deployed student, but has {', '.join(foreign)}; move it away.")
         remove_whole(folder)
     return write_atomically(folder, fill)
+
+
+def _deployed_stage(plan: VariantPlan, store: Store) -> Stage:
+    """Return the definition of what was refitted; of a choice, of the candidate that was taken."""
+    planned = plan.stages[plan.variant.deployed]
+    if not planned.node.candidates:
+        return planned.node.stage
+    (chosen,) = store.chosen(planned.key, ("refit",), [REFIT])
+    return plan.stages[planned.node.candidates[chosen]].node.stage
 
 
 def _layout(variable: xr.DataArray) -> dict[str, Any]:
@@ -132,12 +141,11 @@ class _Trimmed:
         return replace(recording, signals={m: cut_signal(s, *ends) for m, s in recording.signals.items()})
 
 
-def _scalers(view: xr.Dataset, plan: VariantPlan) -> dict[str, Scaler]:
+def _scalers(view: xr.Dataset, plan: VariantPlan, stage: Stage) -> dict[str, Scaler]:
     """Return the scale of the training, where that is what windows are scaled by."""
     if plan.variant.mode != "train":
         return {}
     windows = refit_fold(plan.table).labelled
-    stage = plan.stages[plan.variant.deployed].node.stage
     return {modality: fit_scaler(view[modality].to_numpy()[windows]) for modality in stage.inputs}
 
 

@@ -6,13 +6,17 @@ of the study, so that nothing about them has to be written by hand, and nothing 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from limbeck.distillation.controls import CREDIT
-from limbeck.study.schema import Stage, Variant
+from limbeck.models.contract import class_of
+from limbeck.protocols import Fold
+from limbeck.signals import parse_signals
+from limbeck.study.grammar import MOST_GROUPS, Stage, Variant
 
-__all__ = ["Node", "ancestors", "build_graph", "levels"]
+__all__ = ["Node", "ancestors", "build_graph", "levels", "taken"]
 
 
 @dataclass(frozen=True)
@@ -26,11 +30,14 @@ class Node:
     stage : Stage
         Model, inputs, losses, training.
     role : str
-        ``"stage"``, ``"credit"``, ``"diagnostic"``, ``"ceiling"`` or ``"helper"`` (trained, but not an arm).
-    teacher : str or None
-        The node that teaches it.
-    cross_teachers : tuple of str
-        The nodes that teach the groups of labelled subjects in cross-fitting.
+        ``"stage"``, ``"credit"``, ``"diagnostic"``, ``"ceiling"``, ``"helper"`` (trained, but not an arm) or
+        ``"candidate"`` (one of those that a stage is chosen from).
+    teachers : dict of str to str
+        The nodes that teach it, by the name that the stage gives them.
+    cross_teachers : dict of str to tuple of str
+        By teacher the nodes that teach the groups of labelled subjects in cross-fitting.
+    partner_starts : dict of str to str
+        By partner the node whose weights it starts from.
     start : str or None
         The node whose weights it starts from.
     spoil : str or None
@@ -39,6 +46,15 @@ class Node:
         Groups (k, K) of the labelled subjects that it does not see; more than one where cross-fitting is nested.
     all_labels : bool
         Whether it sees the labels that the protocol hides.
+    target : str
+        Its own target, where that is not the study's.
+    candidates : tuple of str
+        The nodes among which one is chosen for each member; such a node trains nothing itself.
+    judges : tuple of tuple of str
+        By candidate the same node without each group of labelled subjects, on which it is judged then; empty where
+        validation subjects judge.
+    follows : str or None
+        The node whose choices it takes over.
     hands_over : frozenset of str
         What it hands over to others: ``"logits"`` and names of features.
     """
@@ -46,28 +62,50 @@ class Node:
     name: str
     stage: Stage
     role: str = "stage"
-    teacher: str | None = None
-    cross_teachers: tuple[str, ...] = ()
+    teachers: dict[str, str] = field(default_factory=dict)
+    cross_teachers: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    partner_starts: dict[str, str] = field(default_factory=dict)
     start: str | None = None
     spoil: str | None = None
     holdouts: tuple[tuple[int, int], ...] = ()
     all_labels: bool = False
+    target: str = ""
+    candidates: tuple[str, ...] = ()
+    judges: tuple[tuple[str, ...], ...] = ()
+    follows: str | None = None
     hands_over: frozenset[str] = field(default_factory=frozenset)
 
     @property
     def needs(self) -> tuple[str, ...]:
         """The nodes that it stands on."""
-        return tuple(name for name in (self.teacher, *self.cross_teachers, self.start) if name is not None)
+        crossed = [name for names in self.cross_teachers.values() for name in names]
+        judging = [name for names in self.judges for name in names]
+        named = [*self.teachers.values(), *crossed, *self.partner_starts.values(), self.start]
+        named += [*self.candidates, *judging, self.follows]
+        return tuple(dict.fromkeys(name for name in named if name is not None))
 
     @property
     def is_arm(self) -> bool:
         """Whether its test predictions are compared."""
-        return self.role != "helper"
+        return self.role not in ("helper", "candidate") and self.stage.predicts and not self.target
+
+    @property
+    def leaves_predictions(self) -> bool:
+        """Whether it predicts the test windows."""
+        return self.is_arm or self.role == "candidate"
 
 
-def build_graph(variant: Variant) -> dict[str, Node]:
-    """Return the nodes of a variant by name, each behind those that it stands on."""
-    graph = _Builder(variant)
+def build_graph(variant: Variant, folds: Sequence[Fold] = ()) -> dict[str, Node]:
+    """Return the nodes of a variant by name, each behind those that it stands on.
+
+    Parameters
+    ----------
+    variant : Variant
+        What was written.
+    folds : sequence of Fold
+        Who is there to judge what is chosen; as the protocol says it where they are not known yet.
+    """
+    graph = _Builder(variant, _judging_groups(folds) if folds else variant.judging_groups)
     for name in variant.stages:
         graph.add_stage(name)
     for comparison in variant.compare:
@@ -80,20 +118,68 @@ def build_graph(variant: Variant) -> dict[str, Node]:
     return _with_hand_overs(graph.nodes)
 
 
+def _judging_groups(folds: Sequence[Fold]) -> int:
+    """Return into how many groups the labelled subjects are split for choices; 0 where all folds validate on others."""
+    if all(len(fold.validation) for fold in folds):
+        return 0
+    return min(MOST_GROUPS, *(len(fold.labelled_subjects) for fold in folds))
+
+
 class _Builder:
-    def __init__(self, variant: Variant) -> None:
-        self.variant = variant
+    def __init__(self, variant: Variant, judging_groups: int) -> None:
+        self.variant, self.judging_groups = variant, judging_groups
         self.nodes: dict[str, Node] = {}
 
     def add_stage(self, name: str) -> str:
         """Add a stage as it was written, behind what it stands on."""
-        if name not in self.nodes:
-            stage = self.variant.stages[name]
-            teacher = self.add_stage(stage.taught_by) if stage.taught_by else None
-            start = self.add_stage(stage.start.stage) if stage.start else None
-            node = Node(name, stage, teacher=teacher, start=start, all_labels=stage.labelled == "all")
-            self.nodes[name] = self._cross_fitted(node)
+        if name in self.nodes:
+            return name
+        candidates = self.variant.candidates(name)
+        if candidates:
+            self._add_choice(name, candidates)
+        else:
+            self.nodes[name] = self._written(name, self.variant.stages[name])
         return name
+
+    def _written(self, name: str, stage: Stage, role: str = "stage") -> Node:
+        node = Node(
+            name,
+            stage,
+            role=role,
+            teachers={other: self.add_stage(other) for other in stage.cached_teachers},
+            partner_starts={
+                key: self.add_stage(partner.stage)
+                for key, partner in stage.partners.items()
+                if partner.start and partner.stage
+            },
+            start=self.add_stage(stage.start.stage) if stage.start else None,
+            all_labels=stage.labelled == "all",
+            target=self.variant.target_of(stage),
+        )
+        return self._cross_fitted(node)
+
+    def _add_choice(self, name: str, stages: dict[str, Stage]) -> None:
+        """Add the candidates of a stage, what they are judged by, and the stage as the choice among them."""
+        candidates = []
+        for label, stage in stages.items():
+            candidate = f"{name}/{label}"
+            self.nodes[candidate] = self._written(candidate, stage, role="candidate")
+            candidates.append(candidate)
+        judges: tuple[tuple[str, ...], ...] = ((),) * len(candidates)
+        count = self.judging_groups
+        if count:
+            judges = tuple(
+                tuple(
+                    self._derive(candidate, f"choosing_without_{group + 1}_of_{count}", holdouts=((group, count),))
+                    for group in range(count)
+                )
+                for candidate in candidates
+            )
+        first = next(iter(stages.values()))
+        own = self.nodes[candidates[0]]
+        self.nodes[name] = Node(
+            name, first, candidates=tuple(candidates), judges=judges, all_labels=own.all_labels, target=own.target
+        )
 
     def add_control(self, taught: str, control: str, *, role: str) -> None:
         """Add a control of a taught arm: all as in the arm, but for the knowledge."""
@@ -102,13 +188,18 @@ class _Builder:
             self.nodes[name] = self._spoiled(taught, taught, control, name=name, role=role)
 
     def _is_taught(self, name: str) -> bool:
-        """Whether a node has a teacher, or starts from one that has."""
+        """Whether a node has a teacher or a partner that knows more, or starts from one that has."""
         node = self.nodes[name]
-        return node.teacher is not None or (node.start is not None and self._is_taught(node.start))
+        if node.candidates:
+            return any(map(self._is_taught, node.candidates))
+        beside = any(partner.learns != "average" for partner in node.stage.partners.values())
+        return bool(node.teachers) or beside or (node.start is not None and self._is_taught(node.start))
 
     def _spoiled(self, original: str, taught: str, control: str, *, name: str, role: str) -> Node:
         """Return a copy of a node whose knowledge, and that of every stage it starts from, is spoiled."""
         node = self.nodes[original]
+        if node.candidates:
+            return self._spoiled_choice(node, taught, control, name=name, role=role)
         start = node.start
         if start is not None and self._is_taught(start):
             spoiled_start = f"{start}/{control}_of_{taught}"
@@ -116,74 +207,181 @@ class _Builder:
                 self.nodes[spoiled_start] = self._spoiled(start, taught, control, name=spoiled_start, role="helper")
             start = spoiled_start
         copied = replace(node, name=name, role=role, start=start)
-        if node.teacher is None:
-            return copied
         if control != "own_input":
-            return replace(copied, spoil=control)
-        teacher = self._derive(node.teacher, f"own_input_of_{taught}", inputs=self.nodes[taught].stage.inputs)
-        return self._cross_fitted(replace(copied, teacher=teacher, cross_teachers=()))
+            beside = any(partner.learns != "average" for partner in node.stage.partners.values())
+            return replace(copied, spoil=control) if node.teachers or beside else copied
+        student = self.nodes[taught].stage
+
+        def blinded(other: str) -> str:
+            return self._derive(other, f"own_input_of_{taught}", blind=student)
+
+        copied = replace(
+            copied,
+            stage=_with_blinded_partners(node.stage, student, self.variant),
+            teachers={key: blinded(other) for key, other in node.teachers.items()},
+            partner_starts={key: blinded(other) for key, other in node.partner_starts.items()},
+            cross_teachers={},
+        )
+        return self._cross_fitted(copied)
+
+    def _spoiled_choice(self, node: Node, taught: str, control: str, *, name: str, role: str) -> Node:
+        """Return the control of a choice: its candidates are spoiled, and the choices are those of the taught arm."""
+        candidates = []
+        for candidate in node.candidates:
+            spoiled = f"{candidate}/{control}"
+            if spoiled not in self.nodes:
+                self.nodes[spoiled] = self._spoiled(candidate, taught, control, name=spoiled, role="candidate")
+            candidates.append(spoiled)
+        judges = ((),) * len(candidates)
+        return replace(node, name=name, role=role, candidates=tuple(candidates), judges=judges, follows=node.name)
 
     def add_ceiling(self, alone: str) -> None:
         """Add what the arm that learns alone reaches with every label."""
         name = f"{alone}/all_labels"
         if name not in self.nodes:
-            self.nodes[name] = replace(self.nodes[alone], name=name, role="ceiling", all_labels=True)
+            node = self.nodes[alone]
+            for candidate in node.candidates:
+                seeing = f"{candidate}/all_labels"
+                self.nodes[seeing] = replace(self.nodes[candidate], name=seeing, all_labels=True)
+            self.nodes[name] = replace(
+                node,
+                name=name,
+                role="ceiling",
+                all_labels=True,
+                candidates=tuple(f"{candidate}/all_labels" for candidate in node.candidates),
+                judges=((),) * len(node.candidates),
+                follows=alone if node.candidates else None,
+            )
 
     def _cross_fitted(self, node: Node) -> Node:
         """Give a node the teachers of cross-fitting, each of which holds out one group."""
         count = node.stage.crossfit
-        if count is None or node.teacher is None:
+        if count is None:
             return node
-        teachers = tuple(
-            self._derive(node.teacher, f"without_{group + 1}_of_{count}", holdouts=((group, count),))
-            for group in range(count)
+        return replace(
+            node,
+            cross_teachers={
+                key: tuple(
+                    self._derive(other, f"without_{group + 1}_of_{count}", holdouts=((group, count),))
+                    for group in range(count)
+                )
+                for key, other in node.teachers.items()
+            },
         )
-        return replace(node, cross_teachers=teachers)
 
     def _derive(
         self,
         name: str,
         suffix: str,
         *,
-        inputs: dict[str, list[str] | None] | None = None,
+        blind: Stage | None = None,
         holdouts: tuple[tuple[int, int], ...] = (),
     ) -> str:
-        """Add a copy of a node, and of all that it stands on, with other inputs or without a group of subjects."""
+        """Add a copy of a node, and of all it stands on, with a student's inputs or without a group of subjects."""
         derived = f"{name}/{suffix}"
         if derived not in self.nodes:
             node = self.nodes[name]
-            stage = node.stage if inputs is None else node.stage.model_copy(update={"inputs": dict(inputs)})
+            stage = node.stage
+            if blind is not None:
+                stage = _blinded(stage, blind, self.variant)
 
             def of(other: str) -> str:
-                return self._derive(other, suffix, inputs=inputs, holdouts=holdouts)
+                return self._derive(other, suffix, blind=blind, holdouts=holdouts)
 
             copied = replace(
                 node,
                 name=derived,
                 stage=stage,
                 role="helper",
-                teacher=of(node.teacher) if node.teacher else None,
+                teachers={key: of(other) for key, other in node.teachers.items()},
+                partner_starts={key: of(other) for key, other in node.partner_starts.items()},
                 start=of(node.start) if node.start else None,
-                cross_teachers=tuple(of(other) for other in node.cross_teachers),
+                cross_teachers={key: tuple(map(of, others)) for key, others in node.cross_teachers.items()},
+                candidates=tuple(map(of, node.candidates)),
+                judges=((),) * len(node.candidates),
+                follows=node.name if node.candidates else None,
                 holdouts=tuple(dict.fromkeys((*node.holdouts, *holdouts))),
             )
             self.nodes[derived] = copied
         return derived
 
 
+def _blinded(stage: Stage, student: Stage, variant: Variant) -> Stage:
+    """Return a stage that reads what a student reads, and so do its partners.
+
+    It keeps its design where that can read these inputs; where it cannot (it needs several modalities, or reads
+    features where the student reads signals), it takes the student's, and how that is trained.
+    """
+    stage = _with_blinded_partners(stage, student, variant)
+    changes: dict[str, Any] = {
+        "inputs": dict(student.inputs),
+        "without": [modality for modality in stage.without if modality in student.inputs],
+        "augment": _blinded_augment(stage.augment, student.inputs),
+    }
+    if not _can_read(stage.model.name, student.inputs, variant):
+        changes |= {"model": student.model, "training": student.training}
+        if not stage.taught_by:  # what else it learned from may be of its own design
+            changes |= {"loss": {"hard": {}}, "partners": {}, "steps": None}
+    return stage.model_copy(update=changes)
+
+
+def _blinded_augment(augment: Any, inputs: Mapping[str, Any]) -> Any:
+    """Return what is left of changes of windows where other modalities are read: one alone is never dropped."""
+    if not isinstance(augment, Mapping):
+        return augment
+    left = {modality: changes for modality, changes in augment.items() if modality in inputs}
+    drop = augment.get("drop")
+    if isinstance(drop, Mapping) and len(inputs) > 1:
+        left["drop"] = {modality: chance for modality, chance in drop.items() if modality in inputs}
+    return {key: value for key, value in left.items() if value or key != "drop"} or None
+
+
+def _with_blinded_partners(stage: Stage, student: Stage, variant: Variant) -> Stage:
+    changed = {}
+    for name, partner in stage.partners.items():
+        if partner.learns != "average":
+            model, _ = variant.partner(stage, name)
+            fits = _can_read(model.name, student.inputs, variant)
+            own = model if fits else student.model
+            partner = partner.model_copy(update={"model": own, "inputs": dict(student.inputs)})
+        changed[name] = partner
+    return stage.model_copy(update={"partners": changed}) if changed else stage
+
+
+def _can_read(model: str, inputs: Mapping[str, Any], variant: Variant) -> bool:
+    design, pipelines = class_of(model), parse_signals(variant.signals)
+    kinds = {"features" if pipelines[modality].features else "signals" for modality in inputs}
+    most = design.max_modalities
+    return kinds == {design.reads} and design.min_modalities <= len(inputs) <= (len(inputs) if most is None else most)
+
+
 def _with_hand_overs(nodes: dict[str, Node]) -> dict[str, Node]:
     wanted: dict[str, set[str]] = {name: set() for name in nodes}
     for node in nodes.values():
-        knowledge = set()
-        for loss, options in node.stage.losses.items():
-            if loss == "soft" or (node.spoil is not None and loss == "hint"):
-                knowledge.add("logits")
-            if loss == "hint":
-                knowledge.add(str(options["teacher"]))
-        for teacher in (node.teacher, *node.cross_teachers):
-            if teacher is not None:
-                wanted[teacher] |= knowledge
+        if node.candidates:
+            for other in [*node.candidates, *(name for names in node.judges for name in names)]:
+                wanted[other].add("logits")
+            continue
+        for key, teacher in node.teachers.items():
+            for other in (teacher, *node.cross_teachers.get(key, ())):
+                wanted[other] |= taken(node, key)
+    for name in reversed(list(nodes)):  # what a choice hands over, its candidates hand over
+        for candidate in nodes[name].candidates:
+            wanted[candidate] |= wanted[name]
     return {name: replace(node, hands_over=frozenset(wanted[name])) for name, node in nodes.items()}
+
+
+def taken(node: Node, teacher: str) -> set[str]:
+    """Return what a node takes of one of its teachers: ``logits`` and names of features."""
+    knowledge = node.stage.knowledge
+    filtered = knowledge.confidence is not None or knowledge.share is not None
+    found = {"logits"} if node.spoil is not None or filtered else set()
+    for loss in node.stage.made_losses().values():
+        if loss.logits:
+            found.add("logits")
+        if not loss.of or teacher in loss.of:
+            found |= set(loss.teacher_features)
+    return found
 
 
 def ancestors(nodes: dict[str, Node], name: str) -> list[str]:

@@ -34,11 +34,11 @@ from limbeck.evaluation import check_target
 from limbeck.models import MODELS, build, count_parameters, dry_run
 from limbeck.models.classical import is_classical
 from limbeck.models.contract import InputShape, class_of, input_mistakes
-from limbeck.protocols import Fold, usable
+from limbeck.protocols import Fold, usable, with_target_of
 from limbeck.recording import Corpus, LeftOut
 from limbeck.signals import parse_signals
+from limbeck.study.grammar import IN_MEMORY, Study, Variant
 from limbeck.study.graph import Node, ancestors, build_graph, levels
-from limbeck.study.schema import IN_MEMORY, Study, Variant
 from limbeck.study.store import Store, remove_whole, write_json
 from limbeck.study.tasks import (
     FITTED,
@@ -47,13 +47,13 @@ from limbeck.study.tasks import (
     Task,
     folds_of,
     labelled_groups,
+    make_augmentations,
     make_classical,
-    make_criterion,
-    make_network,
+    make_learner,
     with_all_labels,
 )
 from limbeck.targets import Target
-from limbeck.training import Ensemble, Member, Settings, Taught, WindowTensors, fit, fit_classical
+from limbeck.training import Ensemble, Member, PartnerWindows, Settings, Taught, WindowTensors, fit, fit_classical
 from limbeck.training.loop import steps_per_epoch
 from limbeck.training.scalers import is_short, too_short
 from limbeck.training.tensors import input_shapes
@@ -66,10 +66,20 @@ WORKER_MEMORY = 450e6
 _REASONS, _NAMED = 12, 400
 """Reasons that a message names, and characters of the names of what was left out for one of them."""
 
+CHOSEN = "chosen"
+"""The backend of a stage that takes over what the best of its candidates has left."""
+
 TIMED_STEPS = 3
 """Steps that are timed per choice of backend, after one that is not."""
 
-_CODE = ("limbeck.models", "limbeck.distillation", "limbeck.training", "limbeck.protocols", "limbeck.study.tasks")
+_CODE = (
+    "limbeck.models",
+    "limbeck.augment",
+    "limbeck.distillation",
+    "limbeck.training",
+    "limbeck.protocols",
+    "limbeck.study.tasks",
+)
 
 
 @dataclass(frozen=True)
@@ -88,6 +98,8 @@ class PlannedStage:
         The members of each task.
     parameters : int
         Of the network as it is deployed; 0 for a classical model, whose size depends on the data.
+    features : dict of str to tuple of int
+        Shapes of its features for one window.
     seconds_per_step : float
         Of one member, as timed; of a classical model the seconds of fitting it.
     """
@@ -97,6 +109,7 @@ class PlannedStage:
     backend: str
     groups: tuple[tuple[MemberId, ...], ...]
     parameters: int
+    features: dict[str, tuple[int, ...]]
     seconds_per_step: float
 
 
@@ -134,9 +147,11 @@ class VariantPlan:
             members=(REFIT,) if refit else planned.groups[int(group)],
             backend="looped" if refit else planned.backend,
             keys={other: (self.stages[other].key, groups_of(other)) for other in planned.node.needs},
+            folds_groups=tuple(range(len(planned.groups))) if refit else (),
             windows=self.windows,
             store=store.root,
             epochs=epochs,
+            teacher_shapes={teacher: self.stages[other].features for teacher, other in planned.node.teachers.items()},
         )
 
     @property
@@ -154,7 +169,9 @@ class VariantPlan:
         """Return the stages that the refit of the deployed one needs, in order."""
         if self.variant.refit is None:
             return []
-        return ancestors({name: planned.node for name, planned in self.stages.items()}, self.variant.deployed)
+        # What a choice was judged by has done its work in the folds.
+        nodes = {name: replace(planned.node, judges=()) for name, planned in self.stages.items()}
+        return ancestors(nodes, self.variant.deployed)
 
 
 @dataclass(frozen=True)
@@ -356,6 +373,11 @@ def _plan_variant(
         corpus = datasets.load(variant.data.corpus, variant.data.root, **variant.data.options)
     else:
         corpus = replace(corpus, left_out=list(corpus.left_out))  # each variant lists its own
+    if variant.data.subjects is not None:
+        try:
+            corpus = corpus.of(variant.data.subjects)
+        except DataError as error:
+            raise StudyError([f"data.subjects: {line}" for line in str(error).splitlines()]) from error
     path, dataset, left_out, warnings, quality = _cut(corpus, variant, out / "cache", jobs, progress)
     table = windows_room.table(dataset)
     if variant.compare:
@@ -367,23 +389,30 @@ def _plan_variant(
     except DataError as error:
         raise DataError(f"{error}{_whose(table)}{_reasons(left_out)}") from error
     members = [(f.repetition, f.fold, seed) for f in folds for seed in variant.protocol.seeds]
-    nodes = build_graph(variant)
-    shapes = _shapes_of_nodes(nodes, dataset)
-    n_outputs = _n_outputs(dataset)
-    mistakes = _node_mistakes(nodes, shapes, n_outputs)
+    nodes = build_graph(variant, folds)
+    shapes, partner_shapes = _shapes_of_nodes(variant, nodes, dataset)
+    features, mistakes = _node_mistakes(variant, nodes, shapes, partner_shapes, dataset)
+    mistakes += _validation_mistakes(nodes, folds)
+    mistakes += _judging_mistakes(nodes, features)
     mistakes += _crossfit_mistakes(nodes, folds, table, variant.protocol.seed)
     if not mistakes:
-        mistakes = _choice_mistakes(nodes, shapes, n_outputs, folds, table, variant.protocol.seed)
+        mistakes = _option_mistakes(nodes, shapes, _n_outputs(dataset), folds, table, variant.protocol.seed)
     if mistakes:
         raise StudyError(mistakes)
     stages: dict[str, PlannedStage] = {}
     timer = _Timer(variant, dataset, folds, members, store.root / "timings")
     for name, node in nodes.items():
-        backend, group, seconds = timer.choose(node, shapes[name])
-        groups = _groups(members, folds, group)
+        if node.candidates:
+            first = stages[node.candidates[0]]
+            backend, groups, seconds = CHOSEN, first.groups, 0.0
+        else:
+            taught = {teacher: features[other] for teacher, other in node.teachers.items()}
+            backend, group, seconds = timer.choose(node, shapes[name], partner_shapes[name], taught)
+            groups = _groups(members, folds, group)
         key = _key(variant, node, dataset.attrs["key"], table, folds, backend, groups, stages)
+        n_outputs = _n_outputs(_with_target(dataset, node))
         network = build(node.stage.model.name, shapes[name], n_outputs, **node.stage.model.options)
-        stages[name] = PlannedStage(node, key, backend, groups, count_parameters(network), seconds)
+        stages[name] = PlannedStage(node, key, backend, groups, count_parameters(network), features[name], seconds)
     return VariantPlan(
         label,
         variant,
@@ -432,6 +461,7 @@ def _cut(
         corpus,
         signals=variant.signals,
         target=target,
+        extra_targets=variant.extra_targets or None,
         length=variant.windows.length,
         hop=variant.windows.hop,
         calibration=windows_room.Calibration(calibration.condition, calibration.seconds) if calibration else None,
@@ -581,11 +611,14 @@ def _without_lacking(variant: Variant, windows: xr.Dataset, left_out: list[LeftO
 
     All arms are compared on the same windows, so what one of them cannot read is taken from all.
     """
+    stages = [node.stage for node in build_graph(variant).values()]
+    read = [(stage.model, stage.inputs) for stage in stages]
+    read += [variant.partner(stage, name) for stage in stages for name in stage.partners]
     needed = {
         modality
-        for stage in variant.stages.values()
-        if not getattr(MODELS[stage.model.name], "missing_modalities", False)
-        for modality in stage.inputs
+        for model, inputs in read
+        if not getattr(MODELS[model.name], "missing_modalities", False)
+        for modality in inputs
     }
     gone = np.zeros(windows.sizes["window"], dtype=bool)
     subjects = windows_room.decode(windows["subject"])
@@ -670,19 +703,36 @@ def _worst_kind(values: np.ndarray, kinds: Sequence[str]) -> str:
     return kinds[int(np.bincount(lowest).argmax())]
 
 
-def _shapes_of_nodes(nodes: Mapping[str, Node], dataset: xr.Dataset) -> dict[str, dict[str, InputShape]]:
-    """Return the shapes that each node sees, or refuse every channel that the windows do not have."""
-    shapes, mistakes = {}, []
-    for name, node in nodes.items():
-        inputs = node.stage.inputs
+def _shapes_of_nodes(
+    variant: Variant, nodes: Mapping[str, Node], dataset: xr.Dataset
+) -> tuple[dict[str, dict[str, InputShape]], dict[str, dict[str, dict[str, InputShape]]]]:
+    """Return the shapes that each node and each of its partners sees, or refuse channels that the windows lack."""
+    shapes: dict[str, dict[str, InputShape]] = {}
+    partners: dict[str, dict[str, dict[str, InputShape]]] = {}
+    mistakes: list[str] = []
+
+    def shapes_of(place: str, node: Node, inputs: Mapping[str, list[str] | None]) -> dict[str, InputShape]:
         try:
-            shapes[name] = input_shapes(windows_room.view(dataset, dict(inputs)), list(inputs))
+            return input_shapes(windows_room.view(dataset, dict(inputs)), list(inputs))
         except StudyError as error:
             # What is derived has the inputs of a stage that was written, where the mistake is named already.
-            mistakes += [f"stages.{name}.inputs: {mistake}" for mistake in error.mistakes if node.role == "stage"]
+            mistakes.extend(f"{place}: {mistake}" for mistake in error.mistakes if node.role == "stage")
+            return {}
+
+    for name, node in nodes.items():
+        shapes[name] = shapes_of(f"stages.{name}.inputs", node, node.stage.inputs)
+        partners[name] = {
+            key: shapes_of(f"stages.{name}.partners.{key}.inputs", node, variant.partner(node.stage, key)[1])
+            for key in node.stage.partners
+        }
     if mistakes:
         raise StudyError(mistakes)
-    return shapes
+    return shapes, partners
+
+
+def _with_target(dataset: xr.Dataset, node: Node) -> xr.Dataset:
+    """Return the windows with the target of a node."""
+    return windows_room.with_target(dataset, node.target) if node.target else dataset
 
 
 def _n_outputs(dataset: xr.Dataset) -> int:
@@ -693,28 +743,142 @@ def _n_outputs(dataset: xr.Dataset) -> int:
 
 
 def _node_mistakes(
-    nodes: Mapping[str, Node], shapes: Mapping[str, Mapping[str, InputShape]], n_outputs: int
-) -> list[str]:
-    """Return what is wrong with models, features and starts, now that the shapes are known."""
-    mistakes = []
+    variant: Variant,
+    nodes: Mapping[str, Node],
+    shapes: Mapping[str, Mapping[str, InputShape]],
+    partner_shapes: Mapping[str, Mapping[str, Mapping[str, InputShape]]],
+    dataset: xr.Dataset,
+) -> tuple[dict[str, dict[str, tuple[int, ...]]], list[str]]:
+    """Return the features of every node and what is wrong with models, losses and starts, knowing the shapes."""
+    mistakes: list[str] = []
+    derived: list[str] = []
     networks: dict[str, torch.nn.Module] = {}
     for name, node in nodes.items():
-        model = node.stage.model
-        found = input_mistakes(model.name, shapes[name]) + _missing_packages(model.name)
-        if not found:
-            try:
-                networks[name] = build(model.name, shapes[name], n_outputs, **model.options)
-                dry_run(networks[name], shapes[name])
-            except (TypeError, ValueError, ArithmeticError, LookupError, RuntimeError, LimbeckError) as error:
-                networks.pop(name, None)
-                found = [f"the model '{model.name}' cannot be built with {model.options} ({error})."]
-        mistakes += [f"{_written_place(name, node)}: {mistake}" for mistake in found]
-    features = {name: dry_run(network, shapes[name]).features for name, network in networks.items()}
+        found: list[str] = []
+        n_outputs = _n_outputs(_with_target(dataset, node))
+        beside = {key: variant.partner(node.stage, key)[0] for key in node.stage.partners}
+        for model, own in [(node.stage.model, shapes[name])] + [
+            (model, partner_shapes[name][key]) for key, model in beside.items()
+        ]:
+            wrong = input_mistakes(model.name, own) + _missing_packages(model.name)
+            if not wrong:
+                try:
+                    network = build(model.name, own, n_outputs, **model.options)
+                    dry_run(network, own)
+                    networks.setdefault(name, network)
+                except (TypeError, ValueError, ArithmeticError, LookupError, RuntimeError, LimbeckError) as error:
+                    wrong = [f"the model '{model.name}' cannot be built with {model.options} ({error})."]
+            found += wrong
+        if found:
+            networks.pop(name, None)
+        (mistakes if _is_written(node) else derived).extend(f"{_written_place(name, node)}: {m}" for m in found)
+    features = {
+        name: {key: tuple(value.shape[1:]) for key, value in dry_run(network, shapes[name]).features.items()}
+        for name, network in networks.items()
+    }
     for name, node in nodes.items():
-        mistakes += _hint_mistakes(node, features)
-        if node.start in networks and name in networks:
-            mistakes += _start_mistakes(node, networks[name], networks[node.start])
+        if name not in networks or node.candidates:
+            continue
+        found = _augment_mistakes(node, shapes[name], partner_shapes[name])
+        if all(other in features for other in node.teachers.values()) and not is_classical(node.stage.model.name):
+            windows = _with_target(dataset, node)
+            found += _loss_mistakes(variant, node, shapes[name], partner_shapes[name], features, windows)
+        (mistakes if _is_written(node) else derived).extend(found)
+        if node.start is not None and node.stage.start is not None and node.stage.start.partner is None:
+            for start in nodes[node.start].candidates or (node.start,):
+                mistakes += _start_mistakes(node, networks[name], networks[start]) if start in networks else []
+    # What is derived is made of what was written, where the mistake is named already.
+    return features, list(dict.fromkeys(mistakes or derived))
+
+
+def _is_written(node: Node) -> bool:
+    """Whether a node stands in the study itself, alone or as one of those that a stage is chosen from."""
+    return node.role == "stage" or (node.role == "candidate" and node.name.count("/") == 1)
+
+
+def _augment_mistakes(
+    node: Node, shapes: Mapping[str, InputShape], partner_shapes: Mapping[str, Mapping[str, InputShape]]
+) -> list[str]:
+    """Return why windows cannot be changed as a stage says, as sentences."""
+    try:
+        make_augmentations(node, shapes, partner_shapes)
+    except StudyError as error:
+        return [f"{_written_place(node.name, node)}, {mistake}" for mistake in error.mistakes]
+    return []
+
+
+def _judging_mistakes(nodes: Mapping[str, Node], features: Mapping[str, Mapping[str, tuple[int, ...]]]) -> list[str]:
+    """Return what is wrong with choices: nobody to judge them, or features that depend on what is chosen."""
+    mistakes = []
+    for name, node in nodes.items():
+        if not node.candidates or not _is_written(node):
+            continue
+        if any(len(others) == 1 for others in node.judges):
+            mistakes.append(
+                f"choose, stages.{name}: a fold has one labelled subject and no validation subjects, so there is "
+                "nobody to judge on; label more subjects, or write one value in the place of the choice."
+            )
+        for feature in sorted(node.hands_over - {"logits"}):
+            shapes = {features[other].get(feature) for other in node.candidates if other in features}
+            if len(shapes) > 1:
+                shown = " or ".join("missing" if shape is None else str(shape) for shape in sorted(shapes, key=str))
+                mistakes.append(
+                    f"choose, stages.{name}: it hands over '{feature}', which is {shown} with what is chosen; choose "
+                    "among models with the same features, or let it teach by soft."
+                )
     return mistakes
+
+
+def _loss_mistakes(
+    variant: Variant,
+    node: Node,
+    shapes: Mapping[str, InputShape],
+    partner_shapes: Mapping[str, Mapping[str, InputShape]],
+    features: Mapping[str, Mapping[str, tuple[int, ...]]],
+    dataset: xr.Dataset,
+) -> list[str]:
+    """Return why the losses of a node cannot be joined to its networks, as sentences."""
+    try:
+        learner = make_learner(
+            variant,
+            node,
+            shapes,
+            partner_shapes,
+            kind=dataset["target"].attrs["kind"],
+            n_outputs=_n_outputs(dataset),
+            n_windows=dataset.sizes["window"],
+            teacher_shapes={teacher: features[other] for teacher, other in node.teachers.items()},
+        )
+    except LimbeckError as error:
+        place = _written_place(node.name, node) + ("." if node.role == "stage" else ", ")
+        return [f"{place}loss.{line}" for line in str(error).splitlines()]
+    batch = variant.settings(node.stage).batch
+    return [
+        f"{_written_place(node.name, node)}, loss.{name}: it compares at least {loss.fewest} windows of a batch with "
+        f"each other, and training.batch is {batch}; raise it."
+        for name, loss in learner.named_losses.items()
+        if batch < loss.fewest
+    ]
+
+
+def _validation_mistakes(nodes: Mapping[str, Node], folds: Sequence[Fold]) -> list[str]:
+    """Return which stages need validation subjects that a fold does not have: for a temperature, or for regulation."""
+    if all(len(fold.validation) for fold in folds):
+        return []
+    regulated = [
+        f"stages.{name}.steps.feedback.regulated: a fold has no validation subjects to compare student and teacher on "
+        "(with few labelled subjects all of them are trained on); label 8 subjects or more with protocol.validation, "
+        "or take feedback as it is."
+        for name, node in nodes.items()
+        if _is_written(node) and node.stage.made_steps().regulated
+    ]
+    return regulated + [
+        f"stages.{name}.knowledge.calibrate: a fold has no validation subjects to fit a temperature on (with few "
+        "labelled subjects all of them are trained on); add crossfit, which fits it on labelled subjects that a "
+        "teacher has not seen."
+        for name, node in nodes.items()
+        if _is_written(node) and node.stage.knowledge.calibrate and node.stage.crossfit is None
+    ]
 
 
 def _missing_packages(model: str) -> list[str]:
@@ -728,18 +892,10 @@ def _written_place(name: str, node: Node) -> str:
     """Return where in the study a node comes from: controls and their teachers stand there by their kind only."""
     if node.role == "stage":
         return f"stages.{name}"
+    if _is_written(node):
+        stage, _, candidate = name.partition("/")
+        return f"stages.{stage}, chosen {candidate}"
     return f"'{name}', which a control or cross-fitting of the study needs, cannot be made"
-
-
-def _hint_mistakes(node: Node, features: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    mistakes = []
-    for loss, options in node.stage.losses.items():
-        for side, owner in (("student", node.name), ("teacher", node.teacher or "")) if loss == "hint" else ():
-            if owner in features and options[side] not in features[owner]:
-                advice = did_you_mean(str(options[side]), features[owner]) or " The model has no named features."
-                place = _written_place(node.name, node)
-                mistakes.append(f"{place}, loss.hint.{side}: '{owner}' has no feature '{options[side]}'.{advice}")
-    return mistakes
 
 
 def _start_mistakes(node: Node, network: torch.nn.Module, start: torch.nn.Module) -> list[str]:
@@ -776,25 +932,29 @@ def _parts(parameter: str) -> list[str]:
 def _crossfit_mistakes(nodes: Mapping[str, Node], folds: Sequence[Fold], table: pd.DataFrame, seed: int) -> list[str]:
     """Return where the labelled subjects do not suffice for cross-fitting."""
     mistakes = []
+    judging = {nodes[name].holdouts for node in nodes.values() for names in node.judges for name in names}
     for holdouts, all_labels in {(node.holdouts, node.all_labels): None for node in nodes.values() if node.holdouts}:
+        key = "choose, by leaving labelled subjects out" if holdouts in judging else "crossfit"
+        if holdouts in judging and any(count == 1 for _, count in holdouts):
+            continue  # told with the stage that is chosen
         for fold in folds:
             left = (with_all_labels(fold) if all_labels else fold).labelled
             try:
                 for group, count in holdouts:
                     left = np.setdiff1d(left, labelled_groups(fold, table, count, seed)[group])
             except DataError as error:
-                mistakes.append(f"crossfit: {error}")
+                mistakes.append(f"{key}: {error}")
                 break
             if not len(left):
                 mistakes.append(
-                    f"crossfit: in repetition {fold.repetition}, fold {fold.fold}, nested cross-fitting leaves a "
+                    f"{key}: in repetition {fold.repetition}, fold {fold.fold}, nested cross-fitting leaves a "
                     "teacher no labelled subject; use a larger K or cross-fit one stage only."
                 )
                 break
     return list(dict.fromkeys(mistakes))
 
 
-def _choice_mistakes(
+def _option_mistakes(
     nodes: Mapping[str, Node],
     shapes: Mapping[str, Mapping[str, InputShape]],
     n_outputs: int,
@@ -835,22 +995,38 @@ def _key(
     stages: Mapping[str, PlannedStage],
 ) -> str:
     settings = variant.settings(node.stage)
+    partners = {name: variant.partner(node.stage, name) for name in node.stage.partners}
+    read = {*node.stage.inputs, *(modality for _, inputs in partners.values() for modality in inputs)}
     definition = {
         "model": node.stage.model.model_dump(),
         "inputs": node.stage.inputs,
         "losses": node.stage.losses,
         "unlabelled": node.stage.unlabelled,
+        "knowledge": node.stage.knowledge.model_dump(),
+        "partners": {
+            name: [node.stage.partners[name].model_dump(), model.model_dump(), inputs, _source_of(model.name)]
+            for name, (model, inputs) in partners.items()
+        },
+        "partner_starts": {name: stages[other].key for name, other in node.partner_starts.items()},
+        "steps": node.stage.steps,
+        "predict_with": node.stage.predict_with,
+        "augment": node.stage.augment,
+        "without": node.stage.without,
         "training": settings.model_dump(),
-        "reset": node.stage.start.reset if node.stage.start else [],
+        "reset": [node.stage.start.reset, node.stage.start.partner] if node.stage.start else [],
         "spoil": node.spoil,
         "holdouts": node.holdouts,
         "all_labels": node.all_labels,
-        "teacher": stages[node.teacher].key if node.teacher else None,
-        "cross_teachers": [stages[other].key for other in node.cross_teachers],
+        "target": node.target,
+        "candidates": [stages[other].key for other in node.candidates],
+        "judges": [[stages[other].key for other in others] for others in node.judges],
+        "follows": stages[node.follows].key if node.follows else None,
+        "teachers": {name: stages[other].key for name, other in node.teachers.items()},
+        "cross_teachers": {name: [stages[o].key for o in others] for name, others in node.cross_teachers.items()},
         "start": stages[node.start].key if node.start else None,
         "windows": windows_key,
         "mode": variant.mode,
-        "clip": {modality: limit for modality, limit in variant.clip.items() if modality in node.stage.inputs},
+        "clip": {modality: limit for modality, limit in variant.clip.items() if modality in read},
         "short": variant.calibration.short if variant.calibration else None,
         "folds": _digest_of_folds(folds),
         "crossfit_seed": variant.protocol.seed,
@@ -882,7 +1058,7 @@ def code_digest() -> str:
     for name in _CODE:
         module = importlib.import_module(name)
         own = Path(module.__file__ or "")
-        files = sorted(own.parent.glob("*.py")) if own.name == "__init__.py" else [own]
+        files = sorted(own.parent.rglob("*.py")) if own.name == "__init__.py" else [own]
         for file in files:
             digest.update(file.read_bytes())
     return digest.hexdigest()
@@ -912,11 +1088,19 @@ class _Timer:
     def __init__(
         self, variant: Variant, dataset: xr.Dataset, folds: list[Fold], members: list[MemberId], memory: Path
     ) -> None:
-        self.variant, self.dataset, self.members, self.memory = variant, dataset, members, memory
-        self.folds = {(f.repetition, f.fold): f for f in folds}
+        self.variant, self.whole, self.members, self.memory = variant, dataset, members, memory
+        self.of_main = {(f.repetition, f.fold): f for f in folds}
 
-    def choose(self, node: Node, shapes: Mapping[str, InputShape]) -> tuple[str, int, float]:
+    def choose(
+        self,
+        node: Node,
+        shapes: Mapping[str, InputShape],
+        partner_shapes: Mapping[str, Mapping[str, InputShape]],
+        teacher_shapes: Mapping[str, Mapping[str, tuple[int, ...]]],
+    ) -> tuple[str, int, float]:
         """Return backend, members per group, and seconds of one step of one member."""
+        self.partner_shapes, self.teacher_shapes = partner_shapes, teacher_shapes
+        self.dataset, self.folds = self._of_target(node)
         signature = self._signature(node, shapes)
         # A file per choice: runs that share the folder cannot lose each other's.
         file = self.memory / f"{signature}.json"
@@ -927,12 +1111,23 @@ class _Timer:
             write_json(file, [backend, group, seconds])
         return str(backend), int(self.variant.engine.group or group), float(seconds)
 
+    def _of_target(self, node: Node) -> tuple[xr.Dataset, dict[tuple[int, int], Fold]]:
+        if not node.target:
+            return self.whole, self.of_main
+        dataset = windows_room.with_target(self.whole, node.target)
+        table = windows_room.table(dataset)
+        return dataset, {place: with_target_of(fold, table) for place, fold in self.of_main.items()}
+
     def _signature(self, node: Node, shapes: Mapping[str, InputShape]) -> str:
         settings = self.variant.settings(node.stage)
         parts = [
             node.stage.model.model_dump(),
             {name: [shape.channels, shape.length] for name, shape in shapes.items()},
             settings.batch,
+            node.stage.losses if node.stage.partners or len(node.stage.losses) > 1 else {},
+            [self.variant.partner(node.stage, name)[0].model_dump() for name in node.stage.partners],
+            node.stage.steps,
+            node.target,
             self.variant.mode == "train",
             len(self.members),
             self.variant.engine.model_dump(),
@@ -984,19 +1179,66 @@ class _Timer:
         return backend, math.ceil(count / math.ceil(count / size)), seconds
 
     def _seconds(self, node: Node, backend: str, size: int) -> float:
-        """Return the seconds of one step of one member, with the hard loss alone."""
-        view = windows_room.view(self.dataset, dict(node.stage.inputs))
+        """Return the seconds of one step of one member, with knowledge that says nothing."""
         device = self.variant.engine.device
-        tensors = WindowTensors.from_windows(view, list(node.stage.inputs), mode="train", device=device)
+
+        def tensors(inputs: Mapping[str, list[str] | None]) -> WindowTensors:
+            view = windows_room.view(self.dataset, dict(inputs))
+            return WindowTensors.from_windows(view, list(inputs), mode="train", device=device)
+
+        own = tensors(node.stage.inputs)
+        partners = {
+            name: PartnerWindows(tensors(self.variant.partner(node.stage, name)[1]))
+            for name, partner in node.stage.partners.items()
+            if partner.learns != "average"
+        }
         kind = len(self.folds[self.members[0][:2]].unlabelled) > 0
         alike = [m for m in self.members if (len(self.folds[m[:2]].unlabelled) > 0) is kind]
         members = [Member(self.folds[r, f], seed) for r, f, seed in alike[:size]]
-        alone = Node(node.name, node.stage.model_copy(update={"loss": {"hard": {}}}))
-        criterion = make_criterion(alone, tensors.kind)
         settings = Settings(**{**self.variant.settings(node.stage).model_dump(), "select": "last", "patience": None})
-        ensemble = Ensemble(lambda: make_network(node, tensors, criterion, {}), members, backend=backend, device=device)
-        fit(ensemble, tensors, criterion, settings, Taught(), max_steps=1)
-        ensemble = Ensemble(lambda: make_network(node, tensors, criterion, {}), members, backend=backend, device=device)
-        start = time.perf_counter()
-        fit(ensemble, tensors, criterion, settings, Taught(), max_steps=TIMED_STEPS)
-        return (time.perf_counter() - start) / TIMED_STEPS / len(members)
+        n_windows = len(own.target)
+        blank = torch.zeros((), device=device)
+        taught = Taught(
+            blank.expand(len(members), n_windows, own.n_outputs),
+            {
+                teacher: {
+                    "logits": blank.expand(len(members), n_windows, own.n_outputs),
+                    **{name: blank.expand(len(members), n_windows, math.prod(s)) for name, s in features.items()},
+                }
+                for teacher, features in self.teacher_shapes.items()
+            },
+            unlabelled=kind and node.stage.learns_without_labels,
+        )
+        augmentations = make_augmentations(node, own.shapes, self.partner_shapes)
+
+        def steps(count: int) -> float:
+            ensemble = Ensemble(
+                lambda: make_learner(
+                    self.variant,
+                    node,
+                    own.shapes,
+                    self.partner_shapes,
+                    kind=own.kind,
+                    n_outputs=own.n_outputs,
+                    n_windows=n_windows,
+                    teacher_shapes=self.teacher_shapes,
+                ),
+                members,
+                backend=backend,
+                device=device,
+            )
+            start = time.perf_counter()
+            fit(
+                ensemble,
+                own,
+                settings,
+                taught,
+                steps=node.stage.made_steps(),
+                partners=partners,
+                augmentations=augmentations,
+                max_steps=count,
+            )
+            return time.perf_counter() - start
+
+        steps(1)
+        return steps(TIMED_STEPS) / TIMED_STEPS / len(members)

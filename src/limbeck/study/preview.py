@@ -16,7 +16,7 @@ from limbeck.datasets.files import there_are
 from limbeck.errors import StudyError, did_you_mean
 from limbeck.recording import Corpus, Source
 from limbeck.signals import parse_signals
-from limbeck.study import schema
+from limbeck.study import grammar, schema
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,9 +28,9 @@ class _Study(BaseModel):
     """The part of a study that decides what its windows look like."""
 
     study: str
-    data: schema.Data
+    data: grammar.Data
     signals: str | dict[str, list[Any]]
-    windows: schema.Windows
+    windows: grammar.Windows
 
 
 def draw_preview(

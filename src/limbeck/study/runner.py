@@ -27,9 +27,10 @@ from limbeck.evaluation.baselines import baselines
 from limbeck.recording import Corpus
 from limbeck.report import StudyRecord, write_report
 from limbeck.study import deploy
+from limbeck.study.grammar import IN_MEMORY, Study
 from limbeck.study.graph import Node, credit_arms
 from limbeck.study.plan import Plan, VariantPlan, make_plan
-from limbeck.study.schema import IN_MEMORY, Study, as_yaml, load_study
+from limbeck.study.schema import as_yaml, load_study
 from limbeck.study.store import Store, mark_run, read_run, sweep_unfinished, write_json
 from limbeck.study.tasks import Task, is_done, run_task
 
@@ -366,7 +367,8 @@ def comparisons_of(plan: VariantPlan) -> list[Comparison]:
     few_labels = plan.variant.protocol.labelled != "all"
     result = []
     for comparison in plan.variant.compare:
-        teacher = plan.stages[comparison.taught].node.teacher
+        teachers = plan.variant.stages[comparison.taught].taught_by
+        teacher = next((name for name in teachers if plan.stages[name].node.is_arm), None)
         result.append(
             Comparison(
                 taught=comparison.taught,
@@ -396,8 +398,12 @@ def make_record(plan: Plan, *, started: float, tasks: int, command: str) -> Stud
                     "model": planned.node.stage.model.name,
                     "inputs": _shown_inputs(planned.node.stage.inputs),
                     "parameters": planned.parameters,
-                    "taught_by": planned.node.teacher,
+                    "taught_by": ", ".join(planned.node.stage.taught_by) or None,
                     "loss": _shown_losses(planned.node.stage.losses),
+                    "chosen": {
+                        candidate.removeprefix(f"{name}/"): count
+                        for candidate, count in _choices(variant, name, plan.store).items()
+                    },
                     "role": planned.node.role,
                     "optimistic": variant.stands_on(name, _chosen_on_test),
                 }
@@ -571,10 +577,27 @@ def _shown_inputs(inputs: Mapping[str, list[str] | None]) -> str:
 
 def _shown_losses(losses: Mapping[str, Mapping[str, Any]]) -> str:
     def one(name: str, options: Mapping[str, Any]) -> str:
-        rest = ", ".join(f"{k} {v:g}" if isinstance(v, float | int) else f"{k} {v}" for k, v in options.items())
+        told = {
+            key: value
+            for key, value in options.items()
+            if value is not None and (key, value) not in (("on", "all"), ("loss", name))
+        }
+        rest = ", ".join(f"{k} {v:g}" if isinstance(v, float | int) else f"{k} {v}" for k, v in told.items())
         return f"{name} ({rest})"
 
     return " + ".join(one(name, options) for name, options in losses.items())
+
+
+def _choices(plan: VariantPlan, name: str, store: Store) -> dict[str, int]:
+    """Return how often each candidate of a stage was chosen, the most frequent first; empty where nothing is chosen."""
+    planned = plan.stages[name]
+    chosen = [
+        planned.node.candidates[k]
+        for group in range(len(planned.groups) if planned.node.candidates else 0)
+        for k in store.done(planned.key, group)["chosen"]
+    ]
+    counts = {candidate: chosen.count(candidate) for candidate in planned.node.candidates}
+    return dict(sorted(counts.items(), key=lambda item: -item[1]))
 
 
 def environment() -> dict[str, Any]:

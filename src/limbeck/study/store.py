@@ -74,6 +74,8 @@ class Result:
         Learning curves.
     seconds : float
         How long it took.
+    chosen : list of int or None
+        Of a choice: which candidate was taken for each member.
     """
 
     members: list[tuple[int, int, int]]
@@ -83,6 +85,7 @@ class Result:
     epochs: list[int]
     history: pd.DataFrame
     seconds: float
+    chosen: list[int] | None = None
 
 
 class Store:
@@ -123,6 +126,8 @@ class Store:
             }
             save_file(tensors, folder / "weights.safetensors")
             done = {"members": result.members, "epochs": result.epochs, "seconds": result.seconds}
+            if result.chosen is not None:
+                done["chosen"] = result.chosen
             (folder / "done.json").write_text(json.dumps(done), encoding="utf-8")
 
         write_atomically(self.group(key, group), write)
@@ -158,6 +163,39 @@ class Store:
     def history(self, key: str, group: int | str) -> pd.DataFrame:
         """Return the learning curves of a task."""
         return pd.read_parquet(self.group(key, group) / "history.parquet")
+
+    def predictions_of(self, key: str, groups: Iterable[int | str], member: tuple[int, int, int]) -> pd.DataFrame:
+        """Return the test predictions of one member, whatever group it trained in."""
+        for group in groups:
+            for position, other in enumerate(self.done(key, group)["members"]):
+                if tuple(other) == tuple(member):
+                    table = self.predictions(key, group)
+                    return table[table["member"] == position].reset_index(drop=True)
+        raise LimbeckError(f"{self.root / key} holds nothing of the member {member}; remove that folder and run again.")
+
+    def history_of(self, key: str, groups: Iterable[int | str], member: tuple[int, int, int]) -> pd.DataFrame:
+        """Return the learning curve of one member, whatever group it trained in."""
+        table = pd.concat([self.history(key, group) for group in groups], ignore_index=True)
+        repetition, fold, seed = member
+        own = (table["repetition"] == repetition) & (table["fold"] == fold) & (table["seed"] == seed)
+        return table[own].reset_index(drop=True)
+
+    def epochs(self, key: str, groups: Iterable[int | str], members: Sequence[tuple[int, int, int]]) -> list[int]:
+        """Return the epochs that were kept of the given members."""
+        return [int(epoch) for epoch in self._by_member(key, groups, members, "epochs")]
+
+    def chosen(self, key: str, groups: Iterable[int | str], members: Sequence[tuple[int, int, int]]) -> list[int]:
+        """Return which candidate was taken for the given members of a choice."""
+        return [int(choice) for choice in self._by_member(key, groups, members, "chosen")]
+
+    def _by_member(
+        self, key: str, groups: Iterable[int | str], members: Sequence[tuple[int, int, int]], what: str
+    ) -> list[Any]:
+        found: dict[tuple[int, ...], Any] = {}
+        for group in groups:
+            done = self.done(key, group)
+            found |= {tuple(m): value for m, value in zip(done["members"], done[what], strict=True)}
+        return [found[tuple(member)] for member in members]
 
     def knowledge(
         self, key: str, groups: Iterable[int | str], members: Sequence[tuple[int, int, int]], name: str

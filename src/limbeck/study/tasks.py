@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,17 +16,22 @@ import torch
 import xarray as xr
 
 from limbeck import windows as windows_room
-from limbeck.distillation import Criterion, Student, spoil
-from limbeck.errors import LimbeckError
+from limbeck.augment import Augmentation
+from limbeck.distillation import Context, Learner, Partner, combine, confident, feature_shapes, fit_temperature, spoil
+from limbeck.distillation.controls import permute_within, scrambling_groups
+from limbeck.distillation.teachers import log_softmax
+from limbeck.errors import DataError, LimbeckError
 from limbeck.models import build
 from limbeck.models.classical import Classical, is_classical
-from limbeck.protocols import Fold, crossfit_groups, make_folds, usable
-from limbeck.study.graph import Node
-from limbeck.study.schema import Variant
+from limbeck.models.contract import InputShape
+from limbeck.protocols import Fold, crossfit_groups, make_folds, usable, with_target_of
+from limbeck.study.grammar import Variant
+from limbeck.study.graph import Node, taken
 from limbeck.study.store import Result, Store
 from limbeck.training import (
     Ensemble,
     Member,
+    PartnerWindows,
     Settings,
     Taught,
     Trained,
@@ -36,7 +41,7 @@ from limbeck.training import (
     predict_classical,
 )
 from limbeck.training.draws import control_generator
-from limbeck.training.loop import predict
+from limbeck.training.loop import class_weights, predict
 
 __all__ = [
     "FITTED",
@@ -45,9 +50,9 @@ __all__ = [
     "folds_of",
     "is_done",
     "labelled_groups",
+    "make_augmentations",
     "make_classical",
-    "make_criterion",
-    "make_network",
+    "make_learner",
     "refit_fold",
     "run_task",
     "with_all_labels",
@@ -89,6 +94,10 @@ class Task:
         Folder of the store.
     epochs : int or None
         Fixed number of epochs, for the refit.
+    teacher_shapes : dict of str to dict of str to tuple of int
+        By teacher, as the stage names it, the shapes of its features.
+    folds_groups : tuple of int
+        Of a refit: the groups of the same stage in the folds.
     """
 
     variant: Variant
@@ -101,6 +110,8 @@ class Task:
     windows: Path
     store: Path
     epochs: int | None = None
+    teacher_shapes: dict[str, dict[str, tuple[int, ...]]] = field(default_factory=dict)
+    folds_groups: tuple[int, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.node.name}, {'refit' if self.group == 'refit' else f'group {self.group}'}"
@@ -113,7 +124,7 @@ def is_done(task: Task) -> bool:
 
 
 def _lacking(task: Task, store: Store) -> tuple[set[str], bool]:
-    predictions = task.node.is_arm and task.group != "refit"
+    predictions = task.node.leaves_predictions and task.group != "refit"
     return store.lacks(task.key, task.group, knowledge=task.node.hands_over, predictions=predictions)
 
 
@@ -126,6 +137,9 @@ def run_task(task: Task) -> None:
         return
     torch.set_num_threads(1)
     start = time.perf_counter()
+    if task.node.candidates:
+        _choose(task, store, wanted, start)
+        return
     tensors = _tensors(task)
     everyone = [_member(task, identity) for identity in task.members]
     seen = [_without_test(_held_out(task, member)) for member in everyone]
@@ -134,7 +148,7 @@ def run_task(task: Task) -> None:
     if is_classical(task.node.stage.model.name):
         # It cannot be stored: where more is asked of it than it has left, it is fitted again, to the same result.
         final, trained = fit_classical(
-            lambda: make_classical(task.node, tensors), seen, tensors, _windows(task.windows)["subject"].to_numpy()
+            lambda: make_classical(task.node, tensors), seen, tensors, _windows(task)["subject"].to_numpy()
         )
         trained = None if trained_before else trained
     else:
@@ -142,8 +156,11 @@ def run_task(task: Task) -> None:
         states = store.states(task.key, (task.group,), task.members) if trained is None else trained.states
         final = _trained_ensemble(task, tensors, seen, states)
     scalers = tensors.scalers([member.fold.training for member in seen])
-    knowledge = _knowledge(final, tensors, everyone, scalers, wanted)
-    predictions = _test_predictions(final, tensors, everyone, scalers) if predictions_wanted else None
+    handed = [_handed_windows(task, identity) for identity in task.members] if wanted else []
+    knowledge = _knowledge(final, tensors, handed, scalers, wanted)
+    predictions = None
+    if predictions_wanted:
+        predictions = _test_predictions(final, tensors.without(task.node.stage.without), everyone, scalers)
     if trained is None:
         store.add(task.key, task.group, knowledge, predictions)
         return
@@ -160,24 +177,43 @@ def run_task(task: Task) -> None:
 
 
 def _train(task: Task, store: Store, tensors: WindowTensors, everyone: list[Member], seen: list[Member]) -> Trained:
-    criterion = make_criterion(task.node, tensors.kind)
     settings, seen = _settings(task, everyone, seen)
-    taught = _taught(task, store, _windows(task.windows), everyone)
-    widths = {name: values.shape[-1] for name, values in taught.features.items()}
-    ensemble = Ensemble(
-        lambda: make_network(task.node, tensors, criterion, widths), seen, backend=task.backend, device=tensors.device
+    taught = _taught(task, store, _windows(task), everyone)
+    partners = _partner_windows(task, everyone)
+    shapes = {name: partner.windows.shapes for name, partner in partners.items()}
+
+    def build() -> Learner:
+        return make_learner(
+            task.variant,
+            task.node,
+            tensors.shapes,
+            shapes,
+            kind=tensors.kind,
+            n_outputs=tensors.n_outputs,
+            n_windows=len(tensors.target),
+            teacher_shapes=task.teacher_shapes,
+        )
+
+    ensemble = Ensemble(build, seen, backend=task.backend, device=tensors.device)
+    _start(task, store, ensemble)
+    return fit(
+        ensemble,
+        tensors,
+        settings,
+        taught,
+        steps=task.node.stage.made_steps(),
+        partners=partners,
+        augmentations=make_augmentations(task.node, tensors.shapes, shapes),
     )
-    if task.node.start is not None:
-        _start(task, store, ensemble)
-    return fit(ensemble, tensors, criterion, settings, taught)
 
 
 def _trained_ensemble(
     task: Task, tensors: WindowTensors, members: list[Member], states: list[dict[str, torch.Tensor]]
 ) -> Ensemble:
-    """Return the networks as trained, without projectors."""
+    """Return the networks as trained, without what helped."""
+    context = Context(tensors.kind, tensors.n_outputs, tensors.shapes, {})
     ensemble = Ensemble(
-        lambda: Student(_build(task.node, tensors)), members, backend=task.backend, device=tensors.device
+        lambda: Learner(_build(task.node, tensors), {}, context), members, backend=task.backend, device=tensors.device
     )
     for position, state in enumerate(states):
         network = {name: value.to(tensors.device) for name, value in state.items() if name.startswith("network.")}
@@ -188,43 +224,52 @@ def _trained_ensemble(
 # ---- windows and folds ------------------------------------------------------------------------------------------
 
 
-@lru_cache(maxsize=2)
-def _windows(path: Path) -> xr.Dataset:
-    return windows_room.load(path)
+@lru_cache(maxsize=4)
+def _loaded(path: Path, target: str) -> xr.Dataset:
+    windows = windows_room.load(path)
+    return windows_room.with_target(windows, target) if target else windows
+
+
+def _windows(task: Task) -> xr.Dataset:
+    """Return the windows with the target of the stage."""
+    return _loaded(task.windows, task.node.target)
 
 
 @lru_cache(maxsize=4)
-def _view(path: Path, inputs: tuple[tuple[str, tuple[str, ...] | None], ...], how: str) -> Any:
+def _view(path: Path, target: str, inputs: tuple[tuple[str, tuple[str, ...] | None], ...], how: str) -> Any:
     chosen = {name: None if channels is None else list(channels) for name, channels in inputs}
-    view = windows_room.view(_windows(path), chosen)
+    view = windows_room.view(_loaded(path, target), chosen)
     return WindowTensors.from_windows(view, list(chosen), **json.loads(how))
 
 
-def _tensors(task: Task) -> WindowTensors:
+def _tensors(task: Task, view: Mapping[str, list[str] | None] | None = None) -> WindowTensors:
+    """Return the windows of a view; of what the stage reads by default."""
     variant = task.variant
-    inputs = tuple(
-        (name, None if channels is None else tuple(channels)) for name, channels in task.node.stage.inputs.items()
-    )
+    chosen = task.node.stage.inputs if view is None else view
+    inputs = tuple((name, None if channels is None else tuple(channels)) for name, channels in chosen.items())
     how = {
         "mode": variant.mode,
         "short": variant.calibration.short if variant.calibration else "leave_out",
         "clip": variant.clip,
         "device": variant.engine.device,
     }
-    tensors: WindowTensors = _view(task.windows, inputs, json.dumps(how))
+    tensors: WindowTensors = _view(task.windows, task.node.target, inputs, json.dumps(how))
     return tensors
 
 
 @lru_cache(maxsize=4)
-def _table(path: Path) -> pd.DataFrame:
-    return windows_room.table(_windows(path))
+def _table(path: Path, target: str = "") -> pd.DataFrame:
+    return windows_room.table(_loaded(path, target))
 
 
-@lru_cache(maxsize=4)
-def _folds(path: Path, protocol: str) -> dict[tuple[int, int], Fold]:
-    from limbeck.study.schema import Protocol
+@lru_cache(maxsize=8)
+def _folds(path: Path, protocol: str, target: str) -> dict[tuple[int, int], Fold]:
+    from limbeck.study.grammar import Protocol
 
-    return {(f.repetition, f.fold): f for f in folds_of(_table(path), Protocol.model_validate_json(protocol))}
+    folds = {(f.repetition, f.fold): f for f in folds_of(_table(path), Protocol.model_validate_json(protocol))}
+    if not target:
+        return folds
+    return {place: with_target_of(fold, _table(path, target)) for place, fold in folds.items()}
 
 
 def folds_of(table: pd.DataFrame, protocol: Any) -> list[Fold]:
@@ -257,8 +302,8 @@ def _member(task: Task, identity: MemberId) -> Member:
 def _protocol_fold(task: Task, repetition: int, fold: int) -> Fold:
     """Return a fold with the labels that the protocol shows, whatever the node may see."""
     if task.group == "refit":
-        return refit_fold(_table(task.windows))
-    return _folds(task.windows, task.variant.protocol.model_dump_json())[repetition, fold]
+        return refit_fold(_table(task.windows, task.node.target))
+    return _folds(task.windows, task.variant.protocol.model_dump_json(), task.node.target)[repetition, fold]
 
 
 def with_all_labels(fold: Fold) -> Fold:
@@ -283,7 +328,7 @@ def _held_out(task: Task, member: Member) -> Member:
 def _crossfit_groups(task: Task, member: Member, count: int) -> list[np.ndarray]:
     """Return the groups of cross-fitting: over the labels that the protocol shows, so that all nodes have the same."""
     fold = _protocol_fold(task, member.fold.repetition, member.fold.fold)
-    return labelled_groups(fold, _table(task.windows), count, task.variant.protocol.seed)
+    return labelled_groups(fold, _table(task.windows, task.node.target), count, task.variant.protocol.seed)
 
 
 def labelled_groups(fold: Fold, table: pd.DataFrame, count: int, seed: int) -> list[np.ndarray]:
@@ -314,15 +359,131 @@ def _settings(task: Task, everyone: list[Member], seen: list[Member]) -> tuple[S
 # ---- networks ---------------------------------------------------------------------------------------------------
 
 
-def make_criterion(node: Node, kind: str) -> Criterion:
-    """Return the losses of a node."""
-    return Criterion(node.stage.losses, kind=kind)
+def make_learner(
+    variant: Variant,
+    node: Node,
+    shapes: Mapping[str, InputShape],
+    partner_shapes: Mapping[str, Mapping[str, InputShape]],
+    *,
+    kind: str,
+    n_outputs: int,
+    n_windows: int,
+    teacher_shapes: Mapping[str, Mapping[str, tuple[int, ...]]],
+) -> Learner:
+    """Build the network of a node with the losses and partners that train it.
+
+    Parameters
+    ----------
+    variant : Variant
+        The study's variant.
+    node : Node
+        What is trained.
+    shapes, partner_shapes : mapping
+        What the network and its partners read.
+    kind, n_outputs : str, int
+        Of the target.
+    n_windows : int
+        Of the data set.
+    teacher_shapes : mapping
+        By teacher the shapes of its features.
+
+    Raises
+    ------
+    LimbeckError
+        When a loss cannot be used with these networks.
+    """
+    network = build(node.stage.model.name, shapes, n_outputs, **node.stage.model.options)
+    partners = {}
+    for name, partner in node.stage.partners.items():
+        beside = None
+        if partner.learns != "average":
+            model, _ = variant.partner(node.stage, name)
+            beside = build(model.name, partner_shapes[name], n_outputs, **model.options)
+        partners[name] = Partner(
+            beside,
+            partner_shapes.get(partner.of or name, shapes),
+            learns=partner.learns,
+            dropout=partner.dropout,
+            momentum=partner.momentum,
+            of=partner.of,
+            teaches=name in node.stage.taught_by,
+        )
+    own = feature_shapes(network, shapes)
+    followed = {name: partners[partner.of or name].network for name, partner in partners.items()}
+    beside_shapes = {
+        name: own if beside is None else feature_shapes(beside, partners[name].inputs)
+        for name, beside in followed.items()
+    }
+    live = {name: beside_shapes[name] for name, partner in partners.items() if partner.teaches}
+    context = Context(
+        kind,
+        n_outputs,
+        shapes,
+        own,
+        {**teacher_shapes, **live},
+        beside_shapes,
+        {name: partner.inputs for name, partner in partners.items()},
+        n_windows,
+        variant.settings(node.stage).batch,
+    )
+    deployed = node.stage.predict_with or "network"
+    still = node.stage.made_steps().partner
+    return Learner(network, node.stage.made_losses(), context, partners, deployed, still)
 
 
-def make_network(node: Node, tensors: WindowTensors, criterion: Criterion, teacher_widths: dict[str, int]) -> Student:
-    """Build the network of a node with the projectors that its losses need."""
-    network = _build(node, tensors)
-    return Student(network, criterion.projectors(network, tensors.shapes, teacher_widths))
+def make_augmentations(
+    node: Node, shapes: Mapping[str, InputShape], partner_shapes: Mapping[str, Mapping[str, InputShape]]
+) -> dict[str, Augmentation]:
+    """Return how windows are changed in training: as the stage says, or by default where a loss needs another sight."""
+    spec = node.stage.augment
+    found = {} if spec is None else {"": _augmentation(spec, shapes)}
+    needs_second = any(
+        sight.startswith("second")
+        for loss in node.stage.made_losses().values()
+        for sights in (loss.sights, *loss.partner_sights.values())
+        for sight in sights
+    )
+    if needs_second:
+        found.setdefault("", _augmentation("default", shapes))
+        partners = node.stage.partners
+        for name in partner_shapes:
+            found[name] = _augmentation("default", partner_shapes[name])
+        for name, partner in partners.items():
+            if partner.learns == "average":
+                found[name] = found[partner.of or ""]
+    return found
+
+
+def _augmentation(spec: Any, shapes: Mapping[str, InputShape]) -> Augmentation:
+    return Augmentation.parse(spec, {name: (own.channels, own.length, own.rate) for name, own in shapes.items()})
+
+
+def _partner_windows(task: Task, members: list[Member]) -> dict[str, PartnerWindows]:
+    """Return what the partners read; for a control that scrambles, other windows than their own."""
+    node, found = task.node, {}
+    for name, partner in node.stage.partners.items():
+        if partner.learns == "average":
+            continue
+        _, inputs = task.variant.partner(node.stage, name)
+        order = _scrambled_windows(task, members) if node.spoil == "scrambled" else None
+        found[name] = PartnerWindows(_tensors(task, inputs), order)
+    return found
+
+
+def _scrambled_windows(task: Task, members: list[Member]) -> torch.Tensor:
+    """Return for each member which window stands for which, in the groups of the control."""
+    dataset = _windows(task)
+    subjects, truth = dataset["subject"].to_numpy(), dataset["target"].to_numpy()
+    orders = []
+    for member in members:
+        windows = member.fold.training
+        labelled = np.isin(windows, member.fold.labelled)
+        seen = np.where(labelled, truth[windows], -1)
+        groups = scrambling_groups(subjects[windows], labelled, seen, dataset["target"].attrs["kind"])
+        order = np.arange(len(subjects))
+        order[windows] = windows[permute_within(groups, control_generator(member))]
+        orders.append(order)
+    return torch.from_numpy(np.stack(orders)).to(task.variant.engine.device)
 
 
 def make_classical(node: Node, tensors: WindowTensors) -> Classical:
@@ -338,83 +499,276 @@ def _build(node: Node, tensors: WindowTensors) -> torch.nn.Module:
 
 
 def _start(task: Task, store: Store, ensemble: Ensemble) -> None:
-    """Load the weights of the stage to start from, without what is reset and without projectors."""
+    """Load the weights of the stages to start from, without what is reset."""
     start = task.node.stage.start
-    if start is None or task.node.start is None:
-        raise LimbeckError(f"The stage '{task.node.name}' has nothing to start from.")
-    key, groups = task.keys[task.node.start]
+    if start is not None and task.node.start is not None:
+        prefix = "network." if start.partner is None else f"partners.{start.partner}."
+        _load(task, store, ensemble, task.node.start, prefix, "network.", start.reset)
+    for partner, node in task.node.partner_starts.items():
+        _load(task, store, ensemble, node, "network.", f"partners.{partner}.", [])
+
+
+def _load(task: Task, store: Store, ensemble: Ensemble, node: str, taken: str, into: str, reset: Sequence[str]) -> None:
+    key, groups = task.keys[node]
     for position, state in enumerate(store.states(key, groups, task.members)):
         chosen = {
-            name: value
+            f"{into}{name.removeprefix(taken)}": value
             for name, value in state.items()
-            if name.startswith("network.") and not any(f".{part}." in f".{name}" for part in start.reset)
+            if name.startswith(taken) and not any(f".{part}." in f".{name}" for part in reset)
         }
         ensemble.load_state(position, chosen)
+
+
+# ---- choosing ---------------------------------------------------------------------------------------------------
+
+
+def _choose(task: Task, store: Store, wanted: set[str], start: float) -> None:
+    """Take, for each member, over what its best candidate has left; who is best is judged without any test window."""
+    members = list(task.members)
+    if task.node.follows is not None:
+        key, groups = task.keys[task.node.follows]
+        chosen = store.chosen(key, groups, members)
+    elif task.group == "refit":
+        chosen = [_most_chosen(task, store)]
+    else:
+        errors = np.stack([_candidate_errors(task, store, k) for k in range(len(task.node.candidates))])
+        chosen = errors.argmin(axis=0).tolist()
+    states: list[dict[str, torch.Tensor]] = []
+    epochs: list[int] = []
+    frames: list[pd.DataFrame] = []
+    histories: list[pd.DataFrame] = []
+    knowledge: dict[str, list[np.ndarray]] = {name: [] for name in sorted(wanted)}
+    for position, (member, k) in enumerate(zip(members, chosen, strict=True)):
+        key, groups = task.keys[task.node.candidates[k]]
+        states += store.states(key, groups, [member])
+        epochs += store.epochs(key, groups, [member])
+        for name, values in knowledge.items():
+            values.append(store.knowledge(key, groups, [member], name)[0])
+        if task.group != "refit" and task.node.leaves_predictions:
+            frames.append(store.predictions_of(key, groups, member).assign(member=position))
+        histories.append(store.history_of(key, groups, member))
+    predictions = pd.concat(frames, ignore_index=True) if frames else None
+    result = Result(
+        members=members,
+        predictions=predictions,
+        knowledge={name: np.stack(values) for name, values in knowledge.items()},
+        states=states,
+        epochs=epochs,
+        history=pd.concat(histories, ignore_index=True),
+        seconds=time.perf_counter() - start,
+        chosen=chosen,
+    )
+    if store.has(task.key, task.group):
+        store.add(task.key, task.group, result.knowledge, predictions)
+    else:
+        store.write(task.key, task.group, result)
+
+
+def _most_chosen(task: Task, store: Store) -> int:
+    """Return the candidate that was the best in most folds."""
+    chosen = [k for group in task.folds_groups for k in store.done(task.key, group)["chosen"]]
+    return int(np.bincount(chosen, minlength=len(task.node.candidates)).argmax())
+
+
+def _candidate_errors(task: Task, store: Store, k: int) -> np.ndarray:
+    """Return the error (n_members,) of one candidate on validation subjects, or on labelled ones left out of it."""
+    node, dataset = task.node, _windows(task)
+    truth, kind = dataset["target"].to_numpy(), dataset["target"].attrs["kind"]
+    members = [_member(task, identity) for identity in task.members]
+    errors = np.zeros(len(members))
+    judges = node.judges[k]
+    for source in judges or (node.candidates[k],):
+        key, groups = task.keys[source]
+        logits = store.knowledge(key, groups, task.members, "logits")
+        for position, member in enumerate(members):
+            if judges:
+                windows = _crossfit_groups(task, member, len(judges))[judges.index(source)]
+            else:
+                windows = member.fold.validation
+            error = _error(logits[position, windows], truth[windows], kind, dataset["target"].attrs.get("classes", ()))
+            errors[position] += error / max(1, len(judges))
+    return errors
+
+
+def _error(logits: np.ndarray, truth: np.ndarray, kind: str, classes: Sequence[str]) -> float:
+    """Return the cross-entropy, every class weighing the same, or the mean squared error of a trace."""
+    if kind != "class":
+        return float(np.square(logits[:, 0] - truth).mean())
+    weights = class_weights(truth, len(classes))[truth]
+    picked = log_softmax(logits)[np.arange(len(truth)), truth]
+    return float(-(weights * picked).sum() / weights.sum())
 
 
 # ---- knowledge --------------------------------------------------------------------------------------------------
 
 
 def _taught(task: Task, store: Store, dataset: xr.Dataset, members: list[Member]) -> Taught:
-    """Assemble what the teachers of every member hand over, cross-fitted and spoiled as the node says."""
+    """Assemble what the teachers of every member hand over: cross-fitted, calibrated, spoiled, together, filtered."""
     node = task.node
-    if node.teacher is None:
-        return Taught()
-    criterion = make_criterion(node, dataset["target"].attrs["kind"])
-    names = [*(["logits"] if criterion.needs_logits or node.spoil else []), *criterion.teacher_features]
-    key, groups = task.keys[node.teacher]
-    knowledge = {name: store.knowledge(key, groups, task.members, name) for name in names}
-    if node.cross_teachers:
-        knowledge["logits"] = _cross_fitted(task, store, members, knowledge["logits"])
+    has_unlabelled = any(len(member.fold.unlabelled) for member in members)
+    wanted = node.stage.learns_without_labels if node.stage.unlabelled is None else node.stage.unlabelled
+    unlabelled = wanted and has_unlabelled
+    if not node.teachers:
+        return Taught(unlabelled=unlabelled)
+    knowledge: dict[str, dict[str, np.ndarray]] = {}
+    for name, teacher in node.teachers.items():
+        key, groups = task.keys[teacher]
+        knowledge[name] = {what: store.knowledge(key, groups, task.members, what) for what in sorted(taken(node, name))}
+        if name in node.cross_teachers:
+            knowledge[name] = _cross_fitted(task, store, members, knowledge[name], node.cross_teachers[name])
+    _check_knowledge(knowledge, members, dataset, unlabelled=unlabelled)
+    if node.stage.knowledge.calibrate:
+        _calibrate(knowledge, dataset, members, crossfitted=bool(node.cross_teachers))
     if node.spoil is not None:
-        temperature = float(node.stage.losses.get("soft", {}).get("temperature", 1.0))
-        knowledge = _spoiled(node.spoil, knowledge, dataset, members, temperature)
-    tensors = {name: torch.from_numpy(values).to(task.variant.engine.device) for name, values in knowledge.items()}
-    unlabelled = True if node.stage.unlabelled is None else node.stage.unlabelled
+        knowledge = _spoiled(task, knowledge, dataset, members)
+    logits, trust = _together(node, knowledge, dataset, members)
+    device = task.variant.engine.device
+
+    def tensor(values: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32)).to(device)
+
     return Taught(
-        logits=tensors.get("logits"),
-        features={name: tensors[name] for name in criterion.teacher_features},
-        unlabelled=unlabelled and any(len(member.fold.unlabelled) for member in members),
+        logits=None if logits is None else tensor(logits),
+        teachers={name: {what: tensor(v) for what, v in values.items()} for name, values in knowledge.items()},
+        trust=None if trust is None else tensor(trust),
+        unlabelled=unlabelled,
     )
 
 
-def _cross_fitted(task: Task, store: Store, members: list[Member], logits: np.ndarray) -> np.ndarray:
-    """Replace the logits of each group of labelled subjects by those of the teacher that has not seen it."""
-    result = logits.copy()
-    split = [_crossfit_groups(task, member, len(task.node.cross_teachers)) for member in members]
-    for group, teacher in enumerate(task.node.cross_teachers):
+def _check_knowledge(
+    knowledge: Mapping[str, Mapping[str, np.ndarray]], members: list[Member], dataset: xr.Dataset, *, unlabelled: bool
+) -> None:
+    """Refuse teachers that have nothing finite to say of a window that they teach, before anything is trained."""
+    subjects = windows_room.decode(dataset["subject"])
+    mistakes = []
+    for teacher, values in knowledge.items():
+        for what, handed in values.items():
+            for position, member in enumerate(members):
+                taught = member.fold.training if unlabelled else member.fold.labelled
+                bad = taught[~np.isfinite(handed[position, taught]).all(axis=-1)]
+                if len(bad):
+                    of = ", ".join(dict.fromkeys(subjects[bad].tolist()))
+                    mistakes.append(
+                        f"the {what} of the teacher '{teacher}' are not finite in {len(bad)} of the {len(taught)} "
+                        f"windows that it teaches {member} (of {of})"
+                    )
+    if mistakes:
+        raise DataError(
+            "\n".join(mistakes[:5])
+            + "\nLook for infinite values in these windows (data.subjects leaves subjects out), or lower the teacher's "
+            "training.learning_rate."
+        )
+
+
+def _cross_fitted(
+    task: Task, store: Store, members: list[Member], knowledge: dict[str, np.ndarray], teachers: Sequence[str]
+) -> dict[str, np.ndarray]:
+    """Replace the knowledge of each group of labelled subjects by that of the teacher that has not seen it."""
+    result = {what: values.copy() for what, values in knowledge.items()}
+    split = [_crossfit_groups(task, member, len(teachers)) for member in members]
+    for group, teacher in enumerate(teachers):
         key, groups = task.keys[teacher]
-        own = store.knowledge(key, groups, task.members, "logits")
-        for position in range(len(members)):
-            windows = split[position][group]
-            result[position, windows] = own[position, windows]
+        for what, values in result.items():
+            own = store.knowledge(key, groups, task.members, what)
+            for position in range(len(members)):
+                windows = split[position][group]
+                values[position, windows] = own[position, windows]
     return result
 
 
+def _calibrate(
+    knowledge: dict[str, dict[str, np.ndarray]], dataset: xr.Dataset, members: list[Member], *, crossfitted: bool
+) -> None:
+    """Divide each teacher's logits by the temperature that fits what it has not been trained on."""
+    truth = dataset["target"].to_numpy()
+    for values in knowledge.values():
+        logits = values["logits"] = values["logits"].copy()
+        for position, member in enumerate(members):
+            windows = member.fold.labelled if crossfitted else member.fold.validation
+            if not len(windows):
+                raise DataError(
+                    f"knowledge.calibrate: {member} has no validation subjects to fit a temperature on; add crossfit, "
+                    "which fits it on labelled subjects that a teacher has not seen, or label more subjects."
+                )
+            logits[position] /= fit_temperature(logits[position, windows], truth[windows])
+
+
+def _together(
+    node: Node, knowledge: dict[str, dict[str, np.ndarray]], dataset: xr.Dataset, members: list[Member]
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Return the logits of all teachers together, and how much each window counts."""
+    settings = node.stage.knowledge
+    if not all("logits" in values for values in knowledge.values()):
+        return None, None
+    stacked = [values["logits"] for values in knowledge.values()]
+    if len(stacked) == 1:
+        logits = stacked[0]
+    else:
+        truth, kind = dataset["target"].to_numpy(), dataset["target"].attrs["kind"]
+        name, options = settings.way
+        if options.get("of", "logits" if name != "confidence" else "probabilities") == "probabilities":
+            # What is averaged is what the loss compares with: probabilities at its temperature.
+            options.setdefault("temperature", _temperature(node))
+        logits = np.full_like(stacked[0], np.nan)
+        for position, member in enumerate(members):
+            windows, held_out = member.fold.training, member.fold.validation
+            logits[position, windows], _ = combine(
+                np.stack([values[position, windows] for values in stacked]),
+                name,
+                options,
+                truth=truth[windows],
+                labelled=np.isin(windows, member.fold.labelled),
+                validation=(np.stack([values[position, held_out] for values in stacked]), truth[held_out])
+                if len(held_out)
+                else None,
+                kind=kind,
+            )
+    if settings.confidence is None and settings.share is None:
+        return logits, None
+    trust = np.ones(logits.shape[:2], dtype=np.float32)
+    for position, member in enumerate(members):
+        windows = member.fold.unlabelled
+        if len(windows):
+            trust[position, windows] = confident(
+                logits[position, windows],
+                threshold=settings.confidence,
+                share=settings.share,
+                balance=settings.balance,
+                labelled=np.zeros(len(windows), dtype=bool),
+            )
+    return logits, trust
+
+
+def _temperature(node: Node) -> float:
+    """Return the temperature at which the stage softens what its teachers predict."""
+    found = [float(given["temperature"]) for given in node.stage.losses.values() if given.get("temperature")]
+    return found[0] if found else 1.0
+
+
 def _spoiled(
-    control: str,
-    knowledge: dict[str, np.ndarray],
-    dataset: xr.Dataset,
-    members: list[Member],
-    temperature: float,
-) -> dict[str, np.ndarray]:
+    task: Task, knowledge: dict[str, dict[str, np.ndarray]], dataset: xr.Dataset, members: list[Member]
+) -> dict[str, dict[str, np.ndarray]]:
+    """Spoil what all teachers hand over, in one way: what belonged together still does."""
+    control = str(task.node.spoil)
     subjects, truth = dataset["subject"].to_numpy(), dataset["target"].to_numpy()
-    result = {name: values.copy() for name, values in knowledge.items()}
+    temperature = _temperature(task.node)
+    result = {name: {what: v.copy() for what, v in values.items()} for name, values in knowledge.items()}
     for position, member in enumerate(members):
         windows = member.fold.training
         labelled = np.isin(windows, member.fold.labelled)
-        spoiled = spoil(
-            {name: values[position, windows] for name, values in knowledge.items()},
-            control,
-            subjects=subjects[windows],
-            labelled=labelled,
-            truth=np.where(labelled, truth[windows], -1),
-            temperature=temperature,
-            kind=dataset["target"].attrs["kind"],
-            rng=control_generator(member),
-        )
-        for name, values in spoiled.items():
-            result[name][position, windows] = values
+        for name, values in knowledge.items():
+            spoiled = spoil(
+                {what: v[position, windows] for what, v in values.items()},
+                control,
+                subjects=subjects[windows],
+                labelled=labelled,
+                truth=np.where(labelled, truth[windows], -1),
+                temperature=temperature,
+                kind=dataset["target"].attrs["kind"],
+                rng=control_generator(member),
+            )
+            for what, v in spoiled.items():
+                result[name][what][position, windows] = v
     return result
 
 
@@ -431,20 +785,42 @@ def _predict(
     return predict_classical(final, tensors, index_sets, scalers=scalers)
 
 
+def _handed_windows(task: Task, identity: MemberId) -> np.ndarray:
+    """Return the windows that a teacher speaks of: those of training and validation, of any target of the study.
+
+    A student with another target than its teacher learns from windows that have none for the teacher.
+    """
+    repetition, fold, _ = identity
+    found = []
+    for target in dict.fromkeys(("", task.node.target, *task.variant.extra_targets)):
+        if task.group == "refit":
+            own = refit_fold(_table(task.windows, target))
+        else:
+            own = _folds(task.windows, task.variant.protocol.model_dump_json(), target)[repetition, fold]
+        found += [own.training, own.validation]
+    return np.unique(np.concatenate(found))
+
+
 def _knowledge(
-    final: Ensemble | list[Classical], tensors: WindowTensors, members: list[Member], scalers: Any, wanted: set[str]
+    final: Ensemble | list[Classical],
+    tensors: WindowTensors,
+    index_sets: list[np.ndarray],
+    scalers: Any,
+    wanted: set[str],
 ) -> dict[str, np.ndarray]:
-    """Return what is handed over of every training window of the fold, held-out ones included; NaN elsewhere."""
+    """Return what each member hands over of its windows, held-out ones included; NaN elsewhere.
+
+    Of validation windows it serves to calibrate and to weigh teachers, never to teach.
+    """
     if not wanted:
         return {}
     features = sorted(wanted - {"logits"})
-    index_sets = [member.fold.training for member in members]
     found = _predict(final, tensors, index_sets, scalers, features)
     n_windows = len(tensors.target)
     knowledge = {}
     for name in sorted(wanted):
         parts = [prediction if name == "logits" else kept[name] for prediction, kept in found]
-        values = np.full((len(members), n_windows, parts[0].shape[1]), np.nan, dtype=np.float32)
+        values = np.full((len(index_sets), n_windows, parts[0].shape[1]), np.nan, dtype=np.float32)
         for position, (index, part) in enumerate(zip(index_sets, parts, strict=True)):
             values[position, index] = part.cpu().numpy()
         knowledge[name] = values

@@ -11,13 +11,16 @@ from limbeck.training.draws import Member
 from limbeck.training.ensemble import Ensemble
 from limbeck.training.loop import Settings, Taught, Trained, fit
 from limbeck.training.scalers import Scaler, normalise
+from limbeck.training.sights import PartnerWindows, Sights
 from limbeck.training.tensors import WindowTensors
 
 __all__ = [
     "Ensemble",
     "Member",
+    "PartnerWindows",
     "Scaler",
     "Settings",
+    "Sights",
     "Taught",
     "Trained",
     "WindowTensors",

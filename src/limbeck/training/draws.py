@@ -6,15 +6,26 @@ fold share initialisation and batch order, so that only what is compared differs
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 
 import numpy as np
 
+from limbeck.errors import DataError
 from limbeck.protocols import Fold
 
-__all__ = ["Member", "batches", "control_generator", "generator", "initialisation_seed", "mask_bits"]
+__all__ = [
+    "Member",
+    "batches",
+    "control_generator",
+    "generator",
+    "initialisation_seed",
+    "mask_bits",
+    "quizzes",
+    "sight_generator",
+]
 
-_INITIALISATION, _LABELLED, _UNLABELLED, _MASK, _CONTROL = range(5)
+_INITIALISATION, _LABELLED, _UNLABELLED, _MASK, _CONTROL, _QUIZ, _SIGHT = range(7)
 
 
 @dataclass(frozen=True)
@@ -41,6 +52,11 @@ def generator(member: Member, *key: int) -> np.random.Generator:
 def control_generator(member: Member) -> np.random.Generator:
     """Return the generator from which the controls of a member permute."""
     return generator(member, _CONTROL)
+
+
+def sight_generator(member: Member, step: int, sight: str) -> np.random.Generator:
+    """Return the generator of the random changes that make one sight of the windows of one step."""
+    return generator(member, _SIGHT, step, zlib.crc32(sight.encode()))
 
 
 def initialisation_seed(member: Member) -> int:
@@ -94,3 +110,40 @@ def batches(member: Member, epoch: int, *, steps: int, labelled: int, unlabelled
             order = generator(member, kind, epoch).permutation(windows)
             streams.append(np.resize(order, (steps, size)))
     return np.concatenate(streams, axis=1)
+
+
+def quizzes(member: Member, epoch: int, taught: np.ndarray, size: int) -> np.ndarray:
+    """Draw labelled windows for the quizzes of one epoch, none of which is in the batch that the step teaches.
+
+    Parameters
+    ----------
+    member : Member
+        Whose windows.
+    epoch : int
+        Number of the epoch.
+    taught : ndarray of shape (steps, labelled), int64
+        The labelled windows of each batch.
+    size : int
+        Windows of a quiz.
+
+    Returns
+    -------
+    ndarray of shape (steps, size), int64
+
+    Raises
+    ------
+    DataError
+        When there are too few labelled windows beside those of a batch.
+    """
+    windows = member.fold.labelled
+    left = len(windows) - min(len(windows), taught.shape[1])
+    if left < size:
+        raise DataError(
+            f"A quiz of {size} labelled windows next to the {taught.shape[1]} of a batch needs more than the "
+            f"{len(windows)} labelled windows of {member}. Lower training.batch, training.labelled_share or "
+            "steps.feedback.quiz."
+        )
+    order = generator(member, _QUIZ, epoch).random((len(taught), len(windows)))
+    np.put_along_axis(order, np.searchsorted(windows, taught), np.inf, axis=1)
+    chosen: np.ndarray = windows[np.argsort(order, axis=1)[:, :size]]
+    return chosen

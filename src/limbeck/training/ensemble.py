@@ -14,13 +14,16 @@ rule under ``vmap`` and need the looped backend.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from limbeck.distillation.criterion import Batch, Criterion
+from limbeck.distillation.contract import Batch
+from limbeck.distillation.learner import Learner
+from limbeck.distillation.steps import Phase
 from limbeck.errors import DataError
 from limbeck.models.contract import Outputs
 from limbeck.models.layers import Dropout
@@ -38,12 +41,12 @@ _FOREIGN_RANDOMNESS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.
 
 
 class Ensemble:
-    """F networks of one design.
+    """F learners of one design.
 
     Parameters
     ----------
     build : callable without arguments
-        Returns a fresh network; called once per member under the member's own seed.
+        Returns a fresh learner; called once per member under the member's own seed.
     members : sequence of Member
         Whose networks.
     backend : str
@@ -59,14 +62,14 @@ class Ensemble:
     Attributes
     ----------
     flat : Tensor of shape (n_members, n_parameters), float32
-        All parameters.
+        All parameters that learn.
     buffers : dict of str to Tensor of shape (n_members, ...)
-        Buffers, such as the running statistics of batch normalisation.
+        Buffers, such as the running statistics of batch normalisation, and parameters that do not learn.
     """
 
     def __init__(
         self,
-        build: Callable[[], nn.Module],
+        build: Callable[[], Learner],
         members: Sequence[Member],
         *,
         backend: str = "stacked",
@@ -90,14 +93,19 @@ class Ensemble:
             for name, module in self.skeleton.named_modules()
             if isinstance(module, Dropout)
         }
-        self._layout = [(name, p.shape, p.numel()) for name, p in self.skeleton.named_parameters()]
+        learn = {name: p for name, p in self.skeleton.named_parameters() if p.requires_grad}
+        self._layout = [(name, p.shape, p.numel()) for name, p in learn.items()]
         self.flat = torch.stack(
-            [torch.cat([p.detach().reshape(-1) for p in network.parameters()]) for network in networks]
+            [
+                torch.cat([p.detach().reshape(-1) for p in network.parameters() if p.requires_grad])
+                for network in networks
+            ]
         ).to(self.device)
+        kept = [dict(network.named_buffers()) | dict(network.named_parameters()) for network in networks]
         self.buffers = {
-            name: torch.stack([dict(network.named_buffers())[name] for network in networks]).to(self.device)
-            for name, _ in self.skeleton.named_buffers()
-            if name not in self._dropouts
+            name: torch.stack([own[name].detach() for own in kept]).to(self.device)
+            for name in kept[0]
+            if name not in self._dropouts and name not in learn
         }
         self._mask_shapes: dict[str, torch.Size] = {}
 
@@ -114,11 +122,30 @@ class Ensemble:
             for (name, shape, _), piece in zip(self._layout, pieces, strict=True)
         }
 
+    def columns(self, prefixes: Sequence[str]) -> slice:
+        """Return where the parameters lie whose names begin with one of the prefixes; they must lie together."""
+        chosen = [any(name.startswith(prefix) for prefix in prefixes) for name, _, _ in self._layout]
+        starts = np.cumsum([0, *(size for _, _, size in self._layout)])
+        places = np.flatnonzero(chosen)
+        if not len(places):
+            raise DataError(f"The learner has no parameters called {', '.join(prefixes)}….")
+        if places[-1] - places[0] + 1 != len(places):
+            raise DataError(f"The parameters called {', '.join(prefixes)}… do not lie together.")
+        return slice(int(starts[places[0]]), int(starts[places[-1] + 1]))
+
     def state_of(self, position: int) -> dict[str, Tensor]:
-        """Return a copy of one member's parameters and buffers by name: what a network's own ``state_dict`` holds."""
+        """Return a copy of one member's networks, by name as in ``state_dict``.
+
+        ``network.…`` is the network that predicts (the average of the trained one, where that is deployed), and
+        ``partners.<name>.…`` are the partners that learn by gradient; what else helped is left behind.
+        """
         values = self.parameters_of(self.flat[position])
         values |= {name: value[position] for name, value in self.buffers.items()}
-        return {name: values[name].clone() for name in self.skeleton.state_dict()}
+        return {
+            kept: values[name].detach().clone()
+            for name in self.skeleton.state_dict()
+            if (kept := self.skeleton.kept_as(name)) is not None
+        }
 
     def load_state(self, position: int, state: Mapping[str, Tensor]) -> None:
         """Overwrite those of one member's parameters and buffers that `state` names; shapes must agree."""
@@ -142,15 +169,15 @@ class Ensemble:
 
     # ---- training ----------------------------------------------------------------------------------------------------
 
-    def gradients(self, criterion: Criterion, batch: Batch, step: int) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    def gradients(self, phase: Phase, batch: Batch, step: int) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """Return gradients, losses and loss terms of one batch per member; running statistics advance.
 
         Parameters
         ----------
-        criterion : Criterion
-            The losses.
+        phase : Phase
+            Of a step: which loss, in which mode.
         batch : Batch
-            Every entry with a leading axis of members.
+            Every tensor with a leading axis of members.
         step : int
             The step, which keys the dropout masks.
 
@@ -160,12 +187,15 @@ class Ensemble:
         loss : Tensor of shape (n_members,)
         terms : dict of str to Tensor of shape (n_members,)
         """
-        self.skeleton.train()
-        state = self.buffers | self._draw_masks(batch, step)
+        self.skeleton.train(phase.training)
+        state = self.buffers | (self._draw_masks(batch, step) if phase.training else {})
 
         def loss_of(parameters: dict[str, Tensor], buffers: dict[str, Tensor], one: Batch) -> Losses:
-            outputs = functional_call(self.skeleton, (parameters, buffers), (one.inputs,))
-            return criterion(outputs, one)
+            def evaluate(own: Mapping[str, Tensor], batch: Batch, part: str) -> Losses:
+                found: Losses = functional_call(self.skeleton, (dict(own), buffers), (batch, part))
+                return found
+
+            return phase.loss(evaluate, parameters, one)
 
         if self.backend == "stacked":
             flat = self.flat.detach().requires_grad_()
@@ -183,11 +213,17 @@ class Ensemble:
         stacked_terms = {name: torch.stack([terms[name] for _, terms in found]) for name in found[0][1]}
         return gradient, torch.stack([loss for loss, _ in found]), stacked_terms
 
+    def follow(self, steps: int) -> None:
+        """Let partners that average the network follow it; `steps` have been done so far."""
+        done = torch.full((len(self),), float(steps), device=self.device)
+        self.skeleton.follow(self.parameters_of(self.flat), self.buffers, done)
+
     def _draw_masks(self, batch: Batch, step: int) -> dict[str, Tensor]:
         """Draw every dropout mask of one step, each member's from its own generator, in one go per member."""
-        if any(module.p > 0 for module in self._dropouts.values()) and not self._mask_shapes:
-            self._mask_shapes = self._find_mask_shapes(_member_of(batch, 0).inputs)
-        active = {name: shape for name, shape in self._mask_shapes.items() if self._dropouts[name].p > 0}
+        drops = {name for name, module in self._dropouts.items() if module.p > 0 and module.training}
+        if drops and not self._mask_shapes:
+            self._mask_shapes = self._find_mask_shapes(_member_of(batch, 0))
+        active = {name: shape for name, shape in self._mask_shapes.items() if name in drops}
         masks = {name: torch.ones(len(self), device=self.device) for name in self._dropouts if name not in active}
         if not active:
             return masks
@@ -198,7 +234,7 @@ class Ensemble:
             masks[name] = _mask(piece, self._dropouts[name].p).unflatten(1, shape)
         return masks
 
-    def _find_mask_shapes(self, inputs: dict[str, Tensor]) -> dict[str, torch.Size]:
+    def _find_mask_shapes(self, batch: Batch) -> dict[str, torch.Size]:
         """Return the shape, batch included, of what passes through each dropout layer that the network uses."""
         shapes: dict[str, torch.Size] = {}
         handles = []
@@ -216,7 +252,7 @@ class Ensemble:
         self.skeleton.eval()
         try:
             with torch.no_grad():
-                functional_call(self.skeleton, self._state(0), (inputs,))
+                functional_call(self.skeleton, self._state(0), (batch,))
         finally:
             self.skeleton.train()
             for handle in handles:
@@ -230,7 +266,9 @@ class Ensemble:
     # ---- evaluation --------------------------------------------------------------------------------------------------
 
     @torch.no_grad()
-    def outputs(self, inputs: dict[str, Tensor], positions: Sequence[int] | None = None) -> Outputs:
+    def outputs(
+        self, inputs: dict[str, Tensor], positions: Sequence[int] | None = None, *, of: str | None = None
+    ) -> Outputs:
         """Return the outputs of members in evaluation mode.
 
         Parameters
@@ -239,6 +277,8 @@ class Ensemble:
             Normalised windows of each member.
         positions : sequence of int or None
             Which members; all by default.
+        of : str or None
+            The path of a network in the learner, such as ``partners.teacher``; the one that is deployed by default.
 
         Returns
         -------
@@ -246,15 +286,25 @@ class Ensemble:
             With a leading axis of members.
         """
         self.skeleton.eval()
+        path = of or self.skeleton.deployed
+        network, start = self.skeleton.get_submodule(path), len(path) + 1
         chosen = list(range(len(self))) if positions is None else list(positions)
+        index = torch.as_tensor(chosen, device=self.device)
+        state = {
+            name[start:]: value[index]
+            for name, value in (self.parameters_of(self.flat) | self.buffers).items()
+            if name.startswith(f"{path}.")
+        }
         if self.backend == "stacked":
-            index = torch.as_tensor(chosen, device=self.device)
-            state = (self.parameters_of(self.flat[index]), {n: b[index] for n, b in self.buffers.items()})
-            result: Outputs = vmap(lambda p, b, x: functional_call(self.skeleton, (p, b), (x,)))(*state, inputs)
+            result: Outputs = vmap(lambda own, x: functional_call(network, own, (x,)))(state, inputs)
             return result
         each = [
-            functional_call(self.skeleton, self._state(f), ({name: x[i] for name, x in inputs.items()},))
-            for i, f in enumerate(chosen)
+            functional_call(
+                network,
+                {name: value[i] for name, value in state.items()},
+                ({name: x[i] for name, x in inputs.items()},),
+            )
+            for i in range(len(chosen))
         ]
         return Outputs(
             torch.stack([outputs.prediction for outputs in each]),
@@ -263,14 +313,17 @@ class Ensemble:
 
 
 def _member_of(batch: Batch, position: int) -> Batch:
-    return Batch(
-        inputs={name: values[position] for name, values in batch.inputs.items()},
-        target=batch.target[position],
-        labelled=batch.labelled[position],
-        class_weights=batch.class_weights[position],
-        logits=batch.logits[position],
-        features={name: values[position] for name, values in batch.features.items()},
-    )
+    """Return what a batch of many members holds for one of them."""
+    chosen: Batch = _each(batch, position)
+    return chosen
+
+
+def _each(value: Any, position: int) -> Any:
+    if isinstance(value, Tensor):
+        return value[position]
+    if isinstance(value, dict):
+        return {name: _each(inner, position) for name, inner in value.items()}
+    return type(value)(*(_each(inner, position) for inner in value))
 
 
 def _mask(bits: Tensor, p: float) -> Tensor:
@@ -280,7 +333,7 @@ def _mask(bits: Tensor, p: float) -> Tensor:
     return (bits >= dropped - levels // 2).to(torch.float32).mul_(levels / (levels - dropped))
 
 
-def _build_seeded(build: Callable[[], nn.Module], seed: int) -> nn.Module:
+def _build_seeded(build: Callable[[], Learner], seed: int) -> Learner:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed % np.iinfo(np.int64).max)
         return build()

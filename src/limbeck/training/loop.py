@@ -14,12 +14,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from limbeck.distillation.criterion import Batch, Criterion
-from limbeck.distillation.losses import hard_target, mean_squared_error
+from limbeck.augment import Augmentation
+from limbeck.distillation.contract import Batch
+from limbeck.distillation.functional.labels import hard_target, mean_squared_error
+from limbeck.distillation.steps import Feedback, Joint
 from limbeck.errors import DataError, LimbeckError
 from limbeck.training import draws
 from limbeck.training.ensemble import Ensemble
 from limbeck.training.optimiser import AdamW, clip_by_member, learning_rates
+from limbeck.training.sights import PartnerWindows, Sights
 from limbeck.training.tensors import WindowTensors
 
 __all__ = ["Settings", "Taught", "Trained", "check_inputs", "class_weights", "fit", "predict", "steps_per_epoch"]
@@ -90,16 +93,28 @@ class Taught:
     Parameters
     ----------
     logits : Tensor of shape (n_members, n_windows, n_outputs) or None
-        NaN wherever a window is not among the member's training windows.
-    features : dict of str to Tensor of shape (n_members, n_windows, width)
-        Flattened, by name.
+        Of all teachers together; NaN wherever a window is not among the member's training windows.
+    teachers : dict of str to dict of str to Tensor of shape (n_members, n_windows, width)
+        By teacher its ``logits`` and its features, flattened.
+    trust : Tensor of shape (n_members, n_windows) or None
+        How much what is handed over of a window counts; 1 by default.
     unlabelled : bool
         Whether unlabelled windows are learned from.
     """
 
     logits: Tensor | None = None
-    features: dict[str, Tensor] = field(default_factory=dict)
+    teachers: dict[str, dict[str, Tensor]] = field(default_factory=dict)
+    trust: Tensor | None = None
     unlabelled: bool = False
+
+    def of(self, positions: Tensor) -> Taught:
+        """Return what the teachers of some members hand over."""
+        return Taught(
+            None if self.logits is None else self.logits[positions],
+            {name: {key: v[positions] for key, v in values.items()} for name, values in self.teachers.items()},
+            None if self.trust is None else self.trust[positions],
+            self.unlabelled,
+        )
 
 
 @dataclass(frozen=True)
@@ -109,7 +124,7 @@ class Trained:
     Parameters
     ----------
     states : list of dict of str to Tensor
-        Parameters and buffers of each member, projectors included.
+        Parameters and buffers of each member's networks; what only helped to train them is left behind.
     epochs : list of int
         The epoch (from 1) whose state was kept.
     history : list of dict
@@ -130,7 +145,8 @@ class _Clock:
         self.epoch = 0
         self.step = 0
         self.index = np.empty((0, 0), dtype=np.int64)
-        self.sums: dict[str, float] = {}
+        # By term its sum and how often it was found: not every step has every phase.
+        self.sums: dict[str, tuple[float, int]] = {}
         self.best_loss = math.inf
         self.best_epoch = 0
         self.best_state: dict[str, Tensor] | None = None
@@ -156,10 +172,12 @@ def class_weights(target: np.ndarray, n_classes: int) -> np.ndarray:
 def fit(
     ensemble: Ensemble,
     windows: WindowTensors,
-    criterion: Criterion,
     settings: Settings,
     taught: Taught | None = None,
     *,
+    steps: Joint | Feedback | None = None,
+    partners: Mapping[str, PartnerWindows] | None = None,
+    augmentations: Mapping[str, Augmentation] | None = None,
     progress: Callable[[int, int], None] | None = None,
     max_steps: int | None = None,
 ) -> Trained:
@@ -171,12 +189,16 @@ def fit(
         Trained in place; members that finish leave it.
     windows : WindowTensors
         The view of all windows; members index into it.
-    criterion : Criterion
-        The losses.
     settings : Settings
         Epochs, batches, optimiser, selection.
     taught : Taught or None
         The teachers' knowledge, by member.
+    steps : Joint or Feedback or None
+        What a step is; one update by all losses by default.
+    partners : mapping of str to PartnerWindows or None
+        What the partners of the learners read.
+    augmentations : mapping of str to Augmentation or None
+        Random changes of what a network reads in training: of the trained one under ``""``, of partners by name.
     progress : callable or None
         Called with (epochs done by all members together, epochs at most).
     max_steps : int or None
@@ -196,7 +218,7 @@ def fit(
         When a loss is no longer finite, naming the member.
     """
     taught = taught or Taught()
-    run = _Run(ensemble, windows, criterion, settings, taught)
+    run = _Run(ensemble, windows, settings, taught, steps or Joint(), partners or {}, augmentations or {})
     return run.go(progress, max_steps)
 
 
@@ -207,17 +229,21 @@ class _Run:
         self,
         ensemble: Ensemble,
         windows: WindowTensors,
-        criterion: Criterion,
         settings: Settings,
         taught: Taught,
+        steps: Joint | Feedback,
+        partners: Mapping[str, PartnerWindows],
+        augmentations: Mapping[str, Augmentation],
     ) -> None:
-        self.ensemble, self.windows, self.criterion = ensemble, windows, criterion
-        self.settings, self.taught = settings, taught
+        self.ensemble, self.windows = ensemble, windows
+        self.settings, self.taught, self.steps = settings, taught, steps
         self.device = windows.device
         members = ensemble.members
-        _check_members(members, taught, criterion)
+        _check_members(members, taught, ensemble)
         for member in members:
             check_inputs(windows, member)
+            for partner in partners.values():
+                check_inputs(partner.windows, member)
         self.has_unlabelled = bool(len(members[0].fold.unlabelled))
         n_labelled, n_unlabelled = settings.shares(self.has_unlabelled)
         self.draw = (n_labelled, n_unlabelled if taught.unlabelled else 0)
@@ -225,10 +251,20 @@ class _Run:
             _Clock(position, steps_per_epoch(len(member.fold.training), settings.batch))
             for position, member in enumerate(members)
         ]
-        self.scalers = windows.scalers([member.fold.training for member in members])
+        self.sights = Sights(ensemble.skeleton, windows, partners, augmentations, members)
         self.class_weights = self._class_weights()
-        self.optimiser = AdamW(ensemble.flat, weight_decay=settings.weight_decay)
+        self.groups = {
+            phase.trains: ensemble.columns(phase.trains) for step in (0,) for phase in steps.phases(step, 1.0)
+        }
+        self.optimisers = {
+            trains: AdamW(ensemble.flat[:, columns], weight_decay=settings.weight_decay)
+            for trains, columns in self.groups.items()
+        }
+        self.averages = any(partner.learns == "average" for partner in ensemble.skeleton.settings.values())
+        if self.averages:  # weights to start from were loaded after the averages had been made
+            ensemble.follow(0)
         self.total_steps = torch.tensor([c.steps * settings.epochs for c in self.clocks], device=self.device).float()
+        self.strength = torch.ones(len(members), device=self.device)
         self.active = list(range(len(members)))
         self.history: list[dict[str, float | int | str]] = []
         self.labelled_mask = torch.zeros(len(members), sum(self.draw), device=self.device)
@@ -258,44 +294,74 @@ class _Run:
 
     def _step(self, step: int) -> None:
         index = torch.from_numpy(np.stack([self._next_batch(self.clocks[f]) for f in self.active])).to(self.device)
-        batch = self._gather(index)
-        gradient, loss, terms = self.ensemble.gradients(self.criterion, batch, step)
-        if self.settings.clip is not None:
-            gradient = clip_by_member(gradient, self.settings.clip)
-        rates = learning_rates(self.settings.learning_rate, self.settings.schedule, step, self.total_steps)
-        self.optimiser.step(self.ensemble.flat, gradient, rates)
-        values = torch.stack([loss, *terms.values()], dim=1).tolist()
+        batch = self._gather(index, step)
+        found: list[Tensor] = []
+        names: list[str] = []
+        for phase in self.steps.phases(step, self.settings.learning_rate):
+            columns = self.groups[phase.trains]
+            gradient, loss, terms = self.ensemble.gradients(phase, batch, step)
+            gradient = gradient[:, columns]
+            if self.settings.clip is not None:
+                gradient = clip_by_member(gradient, self.settings.clip)
+            rate = phase.rate or self.settings.learning_rate
+            rates = learning_rates(rate, self.settings.schedule, step, self.total_steps)
+            self.optimisers[phase.trains].step(self.ensemble.flat[:, columns], gradient, rates)
+            names += [phase.name, *terms]
+            found += [loss, *terms.values()]
+        if self.averages:
+            self.ensemble.follow(step)
+        values = torch.stack(found, dim=1).tolist()
         for f, row in zip(self.active, values, strict=True):
             clock = self.clocks[f]
             clock.step += 1
-            for name, value in zip(["loss", *terms], row, strict=True):
-                clock.sums[name] = clock.sums.get(name, 0.0) + value / clock.steps
-            if not math.isfinite(row[0]):
+            for name, value in zip(names, row, strict=True):
+                total, count = clock.sums.get(name, (0.0, 0))
+                clock.sums[name] = total + value, count + 1
+            bad = [(name, value) for name, value in zip(names, row, strict=True) if not math.isfinite(value)]
+            if bad:
                 member = self.ensemble.members[self.active.index(f)]
                 raise LimbeckError(
-                    f"The loss of {member} is {row[0]} in epoch {clock.epoch + 1}; expected a finite number. "
+                    f"The {bad[0][0]} of {member} is {bad[0][1]} in epoch {clock.epoch + 1}; expected a finite number. "
                     "Lower training.learning_rate, or look for infinite values in the windows."
                 )
 
     def _next_batch(self, clock: _Clock) -> np.ndarray:
+        """Return the windows of a batch; behind them, those of the quiz."""
         if clock.step % clock.steps == 0:
             member = self.ensemble.members[self.active.index(clock.position)]
             clock.index = draws.batches(
                 member, clock.epoch, steps=clock.steps, labelled=self.draw[0], unlabelled=self.draw[1]
             )
+            if self.steps.quiz:
+                quiz = draws.quizzes(member, clock.epoch, clock.index[:, : self.draw[0]], self.steps.quiz)
+                clock.index = np.concatenate([clock.index, quiz], axis=1)
         batch: np.ndarray = clock.index[clock.step % clock.steps]
         return batch
 
-    def _gather(self, index: Tensor) -> Batch:
+    def _gather(self, index: Tensor, step: int) -> Batch:
         rows = torch.arange(len(self.active), device=self.device)[:, None]
-        logits, features = self.taught.logits, self.taught.features
+        size = sum(self.draw)
+        index, quiz = index[:, :size], index[:, size:]
+        sights = self.sights.of(index, step)
+        if self.steps.quiz:
+            sights |= self.sights.quiz(quiz, self.steps.partner)
+        taught = self.taught
         return Batch(
-            inputs=self.windows.gather(index, self.scalers),
+            sights=sights,
             target=self.windows.target[index] * self.labelled_mask.to(self.windows.target.dtype),
             labelled=self.labelled_mask,
             class_weights=self.class_weights,
-            logits=torch.empty(*index.shape, 0, device=self.device) if logits is None else logits[rows, index],
-            features={name: values[rows, index] for name, values in features.items()},
+            logits=torch.empty(*index.shape, 0, device=self.device)
+            if taught.logits is None
+            else taught.logits[rows, index],
+            trust=torch.ones(index.shape, device=self.device) if taught.trust is None else taught.trust[rows, index],
+            teachers={
+                name: {key: value[rows, index] for key, value in values.items()}
+                for name, values in taught.teachers.items()
+            },
+            index=index,
+            progress=step / self.total_steps,
+            strength=self.strength,
         )
 
     def _end_epochs(self) -> bool:
@@ -304,12 +370,14 @@ class _Run:
         if not ended:
             return False
         losses = self._validation_losses(ended)
+        if self.steps.regulated:
+            self._regulate(losses)
         finished = []
         for f in ended:
             clock = self.clocks[f]
             clock.epoch += 1
             self.epochs_done += 1
-            self._log(f, "train", clock.sums)
+            self._log(f, "train", {name: total / count for name, (total, count) in clock.sums.items()})
             clock.sums = {}
             validation = losses.get(f)
             if validation is not None:
@@ -337,25 +405,27 @@ class _Run:
         if not positions:
             return
         self.ensemble.keep(positions)
-        self.optimiser.keep(positions)
+        for optimiser in self.optimisers.values():
+            optimiser.keep(positions)
+        self.sights.keep(positions)
         index = torch.as_tensor(positions, device=self.device)
-        self.scalers = {name: (mean[index], std[index]) for name, (mean, std) in self.scalers.items()}
         self.class_weights, self.total_steps = self.class_weights[index], self.total_steps[index]
-        self.labelled_mask = self.labelled_mask[index]
-        self.taught = Taught(
-            None if self.taught.logits is None else self.taught.logits[index],
-            {name: values[index] for name, values in self.taught.features.items()},
-            self.taught.unlabelled,
-        )
+        self.labelled_mask, self.strength = self.labelled_mask[index], self.strength[index]
+        self.taught = self.taught.of(index)
 
-    def _validation_losses(self, ended: Sequence[int]) -> dict[int, float]:
-        """Return the loss against the labels of validation subjects, for the members that have some."""
+    def _validation_losses(self, ended: Sequence[int], partner: str = "") -> dict[int, float]:
+        """Return the loss against the labels of validation subjects, for the members that have some.
+
+        Of the network that is deployed, or of a partner.
+        """
         positions = [self.active.index(f) for f in ended]
         positions = [p for p in positions if len(self.ensemble.members[p].fold.validation)]
         if not positions:
             return {}
         index_sets = [self.ensemble.members[p].fold.validation for p in positions]
-        predictions = predict(self.ensemble, self.windows, index_sets, scalers=self.scalers, positions=positions)
+        windows, scalers = self.sights.read_by(partner)
+        of = f"partners.{partner}" if partner else None
+        predictions = predict(self.ensemble, windows, index_sets, scalers=scalers, positions=positions, of=of)
         losses = {}
         for p, index, (prediction, _) in zip(positions, index_sets, predictions, strict=True):
             target = self.windows.target[torch.from_numpy(index).to(self.device)]
@@ -371,6 +441,15 @@ class _Run:
                 )
             losses[self.active[p]] = float(loss)
         return losses
+
+    def _regulate(self, students: Mapping[int, float]) -> None:
+        """Weigh the feedback by how much worse a student is than its teacher on the validation subjects."""
+        if not students:
+            return
+        teachers = self._validation_losses(list(students), self.steps.partner)
+        for f, own in students.items():
+            worse = (own - teachers[f]) / max(teachers[f], 1e-12)
+            self.strength[self.active.index(f)] = min(1.0, max(0.0, worse))
 
     def _class_weights(self) -> Tensor:
         if self.windows.kind != "class":
@@ -401,6 +480,7 @@ def predict(
     scalers: Mapping[str, tuple[Tensor, Tensor]],
     positions: Sequence[int] | None = None,
     features: Sequence[str] = (),
+    of: str | None = None,
 ) -> list[tuple[Tensor, dict[str, Tensor]]]:
     """Return predictions (n_windows, n_outputs) and flattened features of each member for its own windows.
 
@@ -418,6 +498,8 @@ def predict(
         Which members; all by default.
     features : sequence of str
         Names of the features to return.
+    of : str or None
+        The path of a network in the learner; the one that is deployed by default.
     """
     chosen = list(range(len(ensemble))) if positions is None else list(positions)
     longest = max((len(index) for index in index_sets), default=0)
@@ -432,7 +514,7 @@ def predict(
     ).to(windows.device)
     predictions, kept = [], {name: [] for name in features}  # type: ignore[var-annotated]
     for start in range(0, longest, chunk):
-        outputs = ensemble.outputs(windows.gather(padded[:, start : start + chunk], own_scalers), chosen)
+        outputs = ensemble.outputs(windows.gather(padded[:, start : start + chunk], own_scalers), chosen, of=of)
         predictions.append(outputs.prediction)
         for name in features:
             kept[name].append(outputs.features[name].flatten(2))
@@ -444,18 +526,23 @@ def predict(
     ]
 
 
-def _check_members(members: Sequence[draws.Member], taught: Taught, criterion: Criterion) -> None:
+def _check_members(members: Sequence[draws.Member], taught: Taught, ensemble: Ensemble) -> None:
     for member in members:
         if not len(member.fold.labelled):
             raise DataError(f"There is no labelled training window in {member}.")
         if bool(len(member.fold.unlabelled)) != bool(len(members[0].fold.unlabelled)):
             raise DataError("The members of one ensemble must all have unlabelled windows, or none of them.")
-    if criterion.needs_logits and taught.logits is None:
-        raise DataError("A loss takes the teacher's logits, but none were handed over.")
-    missing = [name for name in criterion.teacher_features if name not in taught.features]
-    if missing:
-        raise DataError(f"A loss takes the teacher's features {missing}, but they were not handed over.")
-    for name, values in {"logits": taught.logits, **taught.features}.items():
+    live = [name for name, partner in ensemble.skeleton.settings.items() if partner.teaches]
+    for name, loss in ensemble.skeleton.named_losses.items():
+        if loss.logits and taught.logits is None and not live:
+            raise DataError(f"The loss '{name}' takes the teacher's logits, but none were handed over.")
+        found = set().union(*taught.teachers.values()) if taught.teachers else set()
+        missing = [feature for feature in loss.teacher_features if feature not in found]
+        if missing and not live:
+            raise DataError(f"The loss '{name}' takes the teacher's features {missing}, but they were not handed over.")
+    handed = [("logits", taught.logits), ("trust", taught.trust)]
+    handed += [(name, value) for values in taught.teachers.values() for name, value in values.items()]
+    for name, values in handed:
         if values is None:
             continue
         for position, member in enumerate(members):

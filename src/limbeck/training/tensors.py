@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -145,6 +145,13 @@ class WindowTensors:
                 torch.from_numpy(np.stack([scaler.std for scaler in fitted])).to(self.device),
             )
         return result
+
+    def without(self, modalities: Sequence[str]) -> WindowTensors:
+        """Return the windows as if no subject had these sensors: signals are NaN, features stand at their mean."""
+        if not modalities:
+            return self
+        gone = {name: torch.full_like(self.inputs[name], torch.nan) for name in modalities}
+        return replace(self, inputs={**self.inputs, **gone})
 
     def gather(self, index: Tensor, scalers: Mapping[str, tuple[Tensor, Tensor]]) -> dict[str, Tensor]:
         """Return windows by index.

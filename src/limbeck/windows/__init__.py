@@ -1,7 +1,7 @@
 """Windows: recordings cut into stretches of one length, as one labelled array set, cached recording by recording.
 
 :func:`cut` makes the windows of a corpus; :func:`table` lists them, :func:`feature_table` with their
-features, :func:`view` selects modalities and channels,
+features, :func:`view` selects modalities and channels, :func:`with_target` another target,
 :func:`save` and :func:`load` keep them, :func:`worst_quality` says how far they can be believed. The set is an
 ``xarray.Dataset`` with, for each modality ``m``,
 
@@ -17,13 +17,15 @@ the coordinates ``subject session trial condition`` (codes into their attribute 
 the labelled segment in its recording, from 0 in time order; -1 for calibration outside of them), ``start`` (seconds
 from the recording's start), ``order`` (of the recording) and ``calibration``; and ``target``: class codes or values,
 ``(window,)``, or, of a trace at a rate, a value per step of the window, ``(window, target_step)``, with the attribute
-``rate``; NaN where the trace has none.
+``rate``; NaN where the trace has none. Each further target ``a`` is a variable ``target_a`` of the same form (steps
+along ``target_a_step``); a window has a value of one of the targets at least, and -1 or NaN for those that say nothing
+of it. ``segment`` counts windows that only further targets label behind those of the main target's segments.
 """
 
 from limbeck.windows.assembling import NoWindowsError, cut
 from limbeck.windows.judging import quality_summary, worst_quality
 from limbeck.windows.plan import Calibration
-from limbeck.windows.reading import decode, modalities, table, view
+from limbeck.windows.reading import decode, extra_targets, modalities, table, view, with_target
 from limbeck.windows.storing import load, save
 from limbeck.windows.tabulating import feature_table
 
@@ -32,6 +34,7 @@ __all__ = [
     "NoWindowsError",
     "cut",
     "decode",
+    "extra_targets",
     "feature_table",
     "load",
     "modalities",
@@ -39,5 +42,6 @@ __all__ = [
     "save",
     "table",
     "view",
+    "with_target",
     "worst_quality",
 ]

@@ -5,18 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from limbeck.datasets.joined import source_of
 from limbeck.errors import DataError, StudyError, did_you_mean
 from limbeck.recording import Corpus, LeftOut
-from limbeck.signals import QUALITY
+from limbeck.signals import QUALITY, electrode_name
 from limbeck.targets import Preset, Target, missing_events
 from limbeck.windows.caching import Piece, each_subject, sweep, windows_of
-from limbeck.windows.cutting import name_of
+from limbeck.windows.cutting import name_of, truth_name
 from limbeck.windows.plan import SLACK, Calibration, Plan, make_plan
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 __all__ = ["NoWindowsError", "cut"]
 
 Progress = Callable[[int, int], None]
+
+_SHOWN = 5
+"""Channels that a message names."""
 
 _Layouts = dict[str, tuple[tuple[int, ...], dict[str, Any]]]
 """Shape of a window and attributes, by modality."""
@@ -43,6 +47,7 @@ def cut(
     *,
     signals: Mapping[str, Any] | str,
     target: Target | Preset | Mapping[str, Any] | str | None,
+    extra_targets: Mapping[str, Target | Preset | Mapping[str, Any] | str] | None = None,
     length: float,
     hop: float,
     calibration: Calibration | None = None,
@@ -69,6 +74,11 @@ def cut(
         the name of a known target (``"deap_valence"``), its entry in :data:`limbeck.targets.TARGETS`, or a mapping as
         in a study (``{"name": "stress", "events": {...}}``). None cuts whole recordings and leaves out
         the target: for recordings that nobody has labelled.
+    extra_targets : mapping of str to Target, Preset, mapping or str, optional
+        Further targets of the same windows, each as `target`; the name makes its variable, ``target_<name>``. The
+        windows of `target` are what they are without them. A window has a value of a further target where one segment
+        of that target holds it whole. Where only further targets say something, windows are added, which have no value
+        of `target`; they restart wherever one of these begins or ends.
     length, hop : float
         Seconds. A window holds ``round(length * rate)`` samples, the first of which is the first at or after its start.
     calibration : Calibration, optional
@@ -98,7 +108,7 @@ def cut(
     DataError
         No windows at all, a class without windows, or a modality at different rates.
     """
-    plan = make_plan(signals, target, length, hop, calibration, quality)
+    plan = make_plan(signals, target, length, hop, calibration, quality, extra_targets)
     if cache is not None:
         sweep(Path(cache) / "windows")
     store = Path(cache) / "windows" if cache is not None else None
@@ -118,6 +128,7 @@ def _assemble(
     corpus: Corpus, plan: Plan, pieces: list[Piece], left_out: list[LeftOut], store: Path | None
 ) -> xr.Dataset:
     """Put the pieces of all recordings into one array set."""
+    _refuse_absent_sources(corpus, pieces, left_out)
     left_out = left_out + [LeftOut(*entry) for piece in pieces for entry in piece.facts["left_out"]]
     wanted = _wanted(plan, pieces)
     _refuse_unknown_names(plan, wanted, pieces, left_out)
@@ -128,10 +139,13 @@ def _assemble(
         "calibration_seconds": json.dumps(_calibrated(plan, pieces, left_out)),
         "key": hashlib.sha256("".join(piece.key for piece in pieces).encode()).hexdigest(),
     }
-    if plan.target is not None and plan.target.is_rated:
-        attributes["key"] = hashlib.sha256(
-            json.dumps([attributes["key"], plan.target.definition], sort_keys=True).encode()
-        ).hexdigest()
+    # what ratings decide, and what further targets are called, is in no recording's key
+    decided: list[Any] = [plan.target.definition] if plan.target is not None and plan.target.is_rated else []
+    if plan.extras:
+        decided.append({name: target.definition for name, target in plan.extras.items()})
+    if decided:
+        parts = json.dumps([attributes["key"], *decided], sort_keys=True)
+        attributes["key"] = hashlib.sha256(parts.encode()).hexdigest()
     classes = _classes_by_rating(plan, pieces, left_out)
     layouts, pieces = _common_layouts(wanted, pieces, left_out)
     if not pieces:
@@ -140,12 +154,16 @@ def _assemble(
     pieces = _in_order(corpus, pieces)
     sensors = _common_sensors(layouts, pieces)
     samples, qualities, columns, conditions = _gathered(pieces, layouts, sensors, plan, store)
-    if classes:
-        counts = [piece.facts["windows"] for piece in pieces]
-        codes = np.repeat([classes[id(piece)] for piece in pieces], counts)
-        columns["truth"] = np.where(columns["calibration"], np.nan, codes)
-    variables = _modality_variables(pieces, layouts, samples) | _quality_variables(sensors, qualities)
-    return _dataset(pieces, variables, columns, conditions, plan.target, attributes)
+    variables: dict[str, Any] = _modality_variables(pieces, layouts, samples)
+    variables |= _quality_variables(sensors, qualities)
+    for name, target in plan.targets.items():
+        truth = columns[truth_name(plan.place(name))]
+        if name in classes:
+            counts = [piece.facts["windows"] for piece in pieces]
+            codes = np.repeat([classes[name][id(piece)] for piece in pieces], counts)
+            truth = np.where(np.isfinite(truth), codes, np.nan)
+        variables[f"target_{name}" if name else "target"] = _target_variable(name, target, truth, left_out)
+    return _dataset(pieces, variables, columns, conditions, attributes)
 
 
 def _gathered(
@@ -159,26 +177,30 @@ def _gathered(
         modality: np.full((total, len(names), len(QUALITY)), np.nan, np.float32) for modality, names in sensors.items()
     }
     columns = {"start": np.empty(total), "calibration": np.empty(total, dtype=bool)}
-    steps = plan.target.steps(plan.length) if plan.target else None
-    columns["truth"] = np.empty(total if steps is None else (total, steps))
+    truths = {}
+    for place, target in enumerate(plan.placed.values()):
+        steps = target.steps(plan.length)
+        truths[truth_name(place)] = np.empty(total if steps is None else (total, steps))
+    columns |= truths
     columns |= {name: np.empty(total, dtype=np.int32) for name in ("condition", "segment")}
     conditions: dict[str, int] = {}
     for piece, first, behind in zip(pieces, edges, edges[1:], strict=False):
         windows = windows_of(piece, plan, store)
-        if piece.calibrates:
-            windows = windows.isel(window=windows["calibration"].to_numpy())
+        if piece.kept is not None:
+            windows = windows.isel(window=piece.kept)
         piece.windows = None  # so that memory holds the result and one recording
         rows = slice(first, behind)
         for modality, (_, wanted) in layouts.items():
             if modality in piece.facts["layouts"]:
                 _fill(samples[modality][rows], windows[modality].to_numpy(), piece.facts["layouts"][modality], wanted)
-        found = [tuple(sensor) for sensor in piece.facts["sensors"]]
         for modality, names in sensors.items():
-            shared = [name for name in names if (modality, name) in found]
+            own = [index for index, (of, _) in enumerate(piece.facts["sensors"]) if of == modality]
+            found = _places({"channels": [piece.facts["sensors"][index][1] for index in own]}, {"channels": names})
+            shared = [index for index, place in enumerate(found) if place >= 0]
             if shared:
-                values = windows["quality"].to_numpy()[:, [found.index((modality, name)) for name in shared]]
-                qualities[modality][rows, [names.index(name) for name in shared]] = values
-        for name in ("start", "segment", "calibration", "truth"):
+                values = windows["quality"].to_numpy()[:, [own[found[index]] for index in shared]]
+                qualities[modality][rows, shared] = values
+        for name in ("start", "segment", "calibration", *truths):
             columns[name][rows] = windows[name].to_numpy()
         codes = [conditions.setdefault(name, len(conditions)) for name in windows["condition"].attrs["categories"]]
         columns["condition"][rows] = np.array(codes, dtype=np.int32)[windows["condition"].to_numpy()]
@@ -217,14 +239,11 @@ def _dataset(
     variables: dict[str, Any],
     columns: dict[str, np.ndarray],
     conditions: list[str],
-    target: Target | None,
     attributes: dict[str, Any],
 ) -> xr.Dataset:
     import xarray as xr
 
     counts = [piece.facts["windows"] for piece in pieces]
-    if target is not None:
-        variables["target"] = _target_variable(target, columns["truth"], columns["calibration"])
     coordinates: dict[str, Any] = {}
     for name in ("subject", "session", "trial"):
         codes, categories = _coded([piece.facts[name] for piece in pieces])
@@ -256,31 +275,46 @@ def _calibrated(plan: Plan, pieces: list[Piece], left_out: list[LeftOut]) -> dic
     return seconds
 
 
-def _classes_by_rating(plan: Plan, pieces: list[Piece], left_out: list[LeftOut]) -> dict[int, float]:
-    """Return the class of each recording, by the identity of its piece, where ratings decide it.
+def _classes_by_rating(plan: Plan, pieces: list[Piece], left_out: list[LeftOut]) -> dict[str, dict[int, float]]:
+    """Return the class of each recording, by the identity of its piece, for each target that ratings decide.
 
-    Of a recording without a class only the windows of calibration are kept.
+    Of a recording, those windows are kept that have a value of any target, and those of calibration.
     """
-    target = plan.target
-    if target is None or not target.is_rated:
+    rated = {name: target for name, target in plan.targets.items() if target.is_rated}
+    if not rated:
         return {}
     subjects: dict[str, list[Piece]] = {}
     for piece in pieces:
         subjects.setdefault(piece.facts["subject"], []).append(piece)
-    classes: dict[int, float] = {}
+    classes: dict[str, dict[int, float]] = {name: {} for name in rated}
     for own in subjects.values():
-        codes = target.codes_of([piece.facts["ratings"] for piece in own])
-        for piece, code in zip(own, codes.tolist(), strict=True):
-            classes[id(piece)] = code
-            count = piece.facts["windows"] - piece.facts["calibration_windows"]
-            if np.isfinite(code) or not count:
-                continue
-            piece.calibrates = True
-            piece.facts = {**piece.facts, "windows": piece.facts["calibration_windows"]}
-            given = ", ".join(_shown_rating(name, piece.facts["ratings"]) for name in target.rating_names)
-            why = f"{count} of {count} windows have no value of {target.name} ({given})"
-            left_out.append(LeftOut(name_of(piece.source), why))
+        for name, target in rated.items():
+            codes = target.codes_of([piece.facts["ratings"] for piece in own])
+            classes[name] |= {id(piece): code for piece, code in zip(own, codes.tolist(), strict=True)}
+        for piece in own:
+            _keep_those_with_a_value(piece, plan, {name: classes[name][id(piece)] for name in rated}, left_out)
     return classes
+
+
+def _keep_those_with_a_value(piece: Piece, plan: Plan, codes: Mapping[str, float], left_out: list[LeftOut]) -> None:
+    """Keep the windows of a recording that have a value of any target when ratings have said theirs."""
+    count = piece.facts["windows"]
+    bits = np.unpackbits(
+        np.frombuffer(bytes.fromhex(piece.facts["labelled"]), np.uint8), count=len(plan.placed) * count
+    )
+    placed = bits.reshape(len(plan.placed), count).astype(bool)
+    kept = np.logical_not(placed.any(axis=0))  # those of calibration
+    for name, target in plan.targets.items():
+        own = placed[plan.place(name)]
+        if np.isfinite(codes.get(name, 0.0)):
+            kept |= own
+        elif own.any():
+            given = ", ".join(_shown_rating(rating, piece.facts["ratings"]) for rating in target.rating_names)
+            why = f"{own.sum()} of {own.sum()} windows have no value of {target.name} ({given})"
+            left_out.append(LeftOut(name_of(piece.source), why))
+    if not kept.all():
+        piece.kept = kept
+        piece.facts = {**piece.facts, "windows": int(kept.sum())}
 
 
 def _shown_rating(name: str, ratings: Mapping[str, float]) -> str:
@@ -299,12 +333,10 @@ def _refuse_unknown_names(plan: Plan, wanted: list[str], pieces: list[Piece], le
     if not pieces:
         return
     events = sorted({event for piece in pieces for event in piece.facts["events"]})
-    mistakes = list(missing_events(plan.target.event_names, events)) if plan.target else []
-    ratings = sorted({rating for piece in pieces for rating in piece.facts["ratings"]})
-    mistakes += [
-        f"no recording has a rating '{name}'.{did_you_mean(name, ratings)}"
-        for name in (plan.target.rating_names if plan.target else ())
-        if name not in ratings
+    mistakes = [
+        f"extra_targets.{name}: {mistake}" if name else mistake
+        for name, target in plan.targets.items()
+        for mistake in _absent_annotations(target, events, pieces, traces=bool(plan.extras))
     ]
     if plan.calibration is not None and plan.calibration.condition is not None:
         mistakes += [f"calibration: {mistake}" for mistake in missing_events([plan.calibration.condition], events)]
@@ -324,11 +356,25 @@ def _refuse_unknown_names(plan: Plan, wanted: list[str], pieces: list[Piece], le
         ]
 
 
+def _absent_annotations(target: Target, events: Sequence[str], pieces: list[Piece], *, traces: bool) -> Iterator[str]:
+    """Yield what a target comes from and no recording has."""
+    yield from missing_events(target.event_names, events)
+    kinds = [("rating", "ratings", target.rating_names)]
+    if traces:  # of a target alone, each recording that lacks the trace has been left out with that reason
+        kinds.append(("trace", "traces", (target.trace,) if target.trace else ()))
+    for kind, key, wanted in kinds:
+        found = sorted({name for piece in pieces for name in piece.facts[key]})
+        yield from (
+            f"no recording has a {kind} '{name}'.{did_you_mean(name, found)}" for name in wanted if name not in found
+        )
+
+
 def _common_layouts(wanted: list[str], pieces: list[Piece], left_out: list[LeftOut]) -> tuple[_Layouts, list[Piece]]:
     """Return shape and attributes of each modality, and the pieces with windows that have its channels.
 
     The channels are those of most recordings; a recording that lacks one of them is left out, its further ones are not
-    used.
+    used. Where that would leave out all that one of several joined data sets has, it is refused. Electrodes are the
+    same that :func:`limbeck.signals.electrode_name` makes the same: data sets write them differently.
     """
     pieces = [piece for piece in pieces if piece.facts["windows"]]
     layouts: _Layouts = {}
@@ -347,13 +393,92 @@ def _common_layouts(wanted: list[str], pieces: list[Piece], left_out: list[LeftO
             tuple(typical["shape"]),
             {name: value for name, value in typical.items() if name != "shape"},
         )
+        lacking = {id(piece): _lacking(piece.facts["layouts"][modality], typical) for piece in having}
+        _refuse_to_drop_a_source(modality, typical, having, lacking)
         for piece in having:
-            lacking = [name for name in names if name not in _names_of(piece.facts["layouts"][modality])]
-            if lacking:
-                why = f"lacks {len(lacking)} of {len(names)} {modality} channels: {', '.join(lacking[:5])}"
+            lost = lacking[id(piece)]
+            if lost:
+                why = f"lacks {len(lost)} of {len(names)} {modality} channels: {', '.join(lost[:5])}"
                 left_out.append(LeftOut(name_of(piece.source), why))
                 pieces = [other for other in pieces if other is not piece]
     return layouts, pieces
+
+
+def _lacking(layout: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """Return the channels or features of a common layout that a recording's own has not."""
+    return [name for name, place in zip(_names_of(wanted), _places(layout, wanted), strict=True) if place < 0]
+
+
+def _refuse_absent_sources(corpus: Corpus, pieces: list[Piece], left_out: list[LeftOut]) -> None:
+    """Refuse joined data sets of which one has no recording that the steps can be run on."""
+    sources = dict.fromkeys(source_of(subject) for subject in corpus.subjects)
+    found = {source_of(piece.source.subject) for piece in pieces}
+    absent = [name for name in sources if name not in found]
+    if not absent or not found:
+        return
+    own = [entry for entry in left_out if source_of(entry.what) in absent] or left_out
+    raise DataError(
+        f"No recording of {' or '.join(absent)} could be used, only those of {' and '.join(sorted(found))}. Choose "
+        "steps that fit all joined data sets ({pick: [...]} with channels that all have, {resample: ...}), or leave "
+        f"out what does not fit.{_first_reasons(own)}"
+    )
+
+
+def _refuse_to_drop_a_source(
+    modality: str, typical: Mapping[str, Any], having: list[Piece], lacking: Mapping[int, list[str]]
+) -> None:
+    """Refuse joined data sets of which one has this modality and no recording with the channels of the others."""
+    sources: dict[str, list[Piece]] = {}
+    for piece in having:
+        sources.setdefault(source_of(piece.source.subject), []).append(piece)
+    dropped = [name for name, own in sources.items() if all(lacking[id(piece)] for piece in own)]
+    if len(sources) < 2 or not dropped:
+        return
+    kept = [name for name in sources if name not in dropped]
+    found = []
+    for name in dropped:
+        lost = lacking[id(sources[name][0])]
+        few = f"{', '.join(lost[:_SHOWN])}{' ...' if len(lost) > _SHOWN else ''}"
+        found.append(f"{name} lacks {len(lost)} of {len(_names_of(typical))} ({few})")
+    every = [piece.facts["layouts"][modality] for piece in having]
+    shared = [
+        channel
+        for channel in dict.fromkeys(typical["channels"])
+        if channel and all(electrode_name(channel) in map(electrode_name, layout["channels"]) for layout in every)
+    ]
+    if shared:
+        advice = f"Add {{pick: [{', '.join(shared)}]}}, which all of them have, to signals.{modality}"
+    else:
+        own = ", ".join(sources[dropped[0]][0].facts["layouts"][modality]["channels"][:_SHOWN])
+        advice = (
+            f"They share no channel by name ({dropped[0]} has {own}); where two mean the same, call one as the other "
+            f"with rename: {{channels: {{{modality}: {{old: new}}}}}} of its part"
+        )
+    raise DataError(
+        f"The {modality} of joined data sets has different channels: of those of {', '.join(kept)}, "
+        f"{'; '.join(found)}. Windows need the same. {advice}."
+    )
+
+
+def _places(layout: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[int]:
+    """Return where the channels or features of a common layout are in a recording's own, -1 where they are not.
+
+    Names are compared as by the step ``pick``: as they are written, then as electrodes.
+    """
+    keys, wanted_keys = _keys(layout), _keys(wanted)
+    once = {key for of in (keys, wanted_keys) for key in of} - {
+        key for of in (keys, wanted_keys) for key, count in Counter(of).items() if count > 1
+    }
+    alike = {key: index for index, key in enumerate(keys) if key in once}
+    exact = {name: index for index, name in enumerate(_names_of(layout))}
+    pairs = zip(_names_of(wanted), wanted_keys, strict=True)
+    return [exact.get(name, alike.get(key, -1)) for name, key in pairs]
+
+
+def _keys(layout: Mapping[str, Any]) -> list[str]:
+    """Return the names of channels or features with those of electrodes as they are compared."""
+    pairs = zip(_names_of(layout), layout["channels"], strict=True)
+    return [name.replace(channel, electrode_name(channel)) if channel else name for name, channel in pairs]
 
 
 def _common_sensors(layouts: _Layouts, pieces: list[Piece]) -> dict[str, list[str]]:
@@ -388,8 +513,7 @@ def _names_of(layout: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _fill(rows: np.ndarray, values: np.ndarray, layout: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     """Copy a recording's windows, its channels brought into the common order."""
-    names, common = _names_of(layout), _names_of(wanted)
-    rows[...] = values if names == common else values[:, [names.index(name) for name in common]]
+    rows[...] = values if _names_of(layout) == _names_of(wanted) else values[:, _places(layout, wanted)]
 
 
 def _in_order(corpus: Corpus, pieces: list[Piece]) -> list[Piece]:
@@ -422,19 +546,24 @@ def _coded(names: Sequence[str]) -> tuple[np.ndarray, list[str]]:
     return coded, list(codes)
 
 
-def _target_variable(target: Target, truth: np.ndarray, calibration: np.ndarray) -> xr.Variable:
+def _target_variable(name: str, target: Target, truth: np.ndarray, left_out: list[LeftOut]) -> xr.Variable:
+    """Return a target's variable; `name` is ``""`` for the main one."""
     import xarray as xr
 
+    called = f"extra_targets.{name}: " if name else ""
     if target.kind == "trace":
+        if name and not np.isfinite(truth).any():
+            raise DataError(f"{called}No window has a value of {target.name}.{_first_reasons(left_out)}")
         attributes: dict[str, Any] = {"kind": "trace", "name": target.name}
         if target.rate is not None:
             attributes["rate"] = float(target.rate)
-        return xr.Variable(("window", "target_step")[: truth.ndim], truth.astype(np.float32), attributes)
+        steps = f"target_{name}_step" if name else "target_step"
+        return xr.Variable(("window", steps)[: truth.ndim], truth.astype(np.float32), attributes)
     codes = np.where(np.isfinite(truth), truth, -1).astype(np.int64)
-    empty = [name for code, name in enumerate(target.classes) if not (codes[~calibration] == code).any()]
+    empty = [label for code, label in enumerate(target.classes) if not (codes == code).any()]
     if empty:
         raise DataError(
-            f"No window of the class {' or '.join(empty)} of {target.name} could be cut; "
+            f"{called}No window of the class {' or '.join(empty)} of {target.name} could be cut; "
             "its events may be shorter than a window, or the threshold out of range."
         )
     return xr.Variable("window", codes, {"kind": "class", "name": target.name, "classes": list(target.classes)})

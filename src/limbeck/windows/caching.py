@@ -39,9 +39,9 @@ _MARK = "\x00folder {}\x00"
 class Piece:
     """The windows of one recording: in memory, or in the cache.
 
-    `facts` is known without the arrays: identity, order, counts, layouts of the modalities, ratings, events, what
-    was left out, seconds of calibration. Of a piece without a target `calibrates` says that only its windows of
-    calibration are used; `facts` counts these then.
+    `facts` is known without the arrays: identity, order, counts, layouts of the modalities, which windows have a
+    value of which target, ratings, events, what was left out, seconds of calibration. Where not all windows are used,
+    since ratings give them no class, `kept` says which are; `facts` counts these then.
     """
 
     source: Source
@@ -49,7 +49,7 @@ class Piece:
     key: str
     facts: dict[str, Any]
     windows: xr.Dataset | None = None
-    calibrates: bool = False
+    kept: np.ndarray | None = None
 
 
 def each_subject(

@@ -18,7 +18,7 @@ from limbeck.windows.plan import SLACK, Calibration, Plan
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["cut_recording", "name_of"]
+__all__ = ["cut_recording", "name_of", "step_name", "truth_name"]
 
 _BATCH = 16_000_000
 """Samples of windows that go through the per-window steps at a time, so that memory stays bounded."""
@@ -42,14 +42,17 @@ class _Grid:
     owner : ndarray of shape (n_windows,), int64
         The segment of each window.
     calibration : ndarray of shape (n_windows,), bool
+    further : ndarray of shape (n_windows,), bool
+        Those that lie where the main target says nothing, and others do.
     short : int
-        Labelled segments that hold no window.
+        Segments of the main target that hold no window.
     """
 
     segments: list[Segment]
     starts: np.ndarray
     owner: np.ndarray
     calibration: np.ndarray
+    further: np.ndarray
     short: int
 
 
@@ -67,9 +70,10 @@ def cut_recording(recording: Recording, plan: Plan, wanted: float) -> xr.Dataset
     -------
     xarray.Dataset
         Variables ``start``, ``condition``, ``segment``, ``calibration``, ``truth`` (as of :meth:`Target.values`, NaN in
-        calibration; of shape (window, target_step) where a window has several), one per modality that the recording
-        has, and ``quality``, of the channels of all of these, one behind the other; the attribute ``facts`` (JSON)
-        holds what is known without the arrays.
+        calibration; of shape (window, target_step) where a window has several) and, of the further targets that are
+        placed otherwise, ``truth_1``, ``truth_2``, ... (:attr:`Plan.placed`), one per modality that the recording has,
+        and ``quality``, of the channels of all of these, one behind the other; the attribute ``facts`` (JSON) holds
+        what is known without the arrays.
 
     Raises
     ------
@@ -80,20 +84,26 @@ def cut_recording(recording: Recording, plan: Plan, wanted: float) -> xr.Dataset
 
     present = _prepared(recording, plan)
     covered = (max(signal.start for signal in present.values()), min(signal.end for signal in present.values()))
-    annotated = plan.target.labelled(recording) if plan.target else Labelled([Segment(*covered, "")])
-    usable = [event for event in recording.events if event not in annotated.contradictory]
+    targets = list(plan.placed.values())
+    annotated = [target.labelled(recording) for target in targets] or [Labelled([Segment(*covered, "")])]
+    main, beside = annotated[0], _only_others(annotated)
+    usable = [event for event in recording.events if event not in main.contradictory]
     stretches = _calibration_stretches(usable, recording.duration, plan.calibration, covered, wanted)
-    labelled = _without(_clip(annotated.segments, covered), stretches)
-    grid = _grid(stretches, labelled, plan)
-    numbers = _segment_numbers(grid.starts, annotated.segments)
-    truth = _truth(recording, grid, plan)
+    labelled, further = (_without(_clip(segments, covered), stretches) for segments in (main.segments, beside))
+    grid = _grid(stretches, labelled, further, plan)
+    numbers = _segment_numbers(grid.starts, main.segments)
+    aside = _segment_numbers(grid.starts, beside)
+    numbers = np.where(grid.further, len(main.segments) + aside, numbers).astype(np.int32)
+    truths, lacking = _truths(recording, grid, annotated, targets, plan.length)
     first = {modality: _first_samples(signal, grid.starts, plan.length) for modality, signal in present.items()}
     gaps = {modality: _have_gaps(signal, first[modality], plan.length) for modality, signal in present.items()}
-    kept, reasons = _usable(grid, truth, gaps, plan.target)
+    known = np.stack([_says(truth) for truth in truths])
+    kept, reasons = _usable(grid, known, gaps, targets)
     if grid.short:
         reasons = [f"{grid.short} of {len(labelled)} segments are shorter than a window of {plan.length:g} s", *reasons]
-    reasons += _uncovered(annotated.segments, covered, plan.length, list(present))
-    left_out = [*recording.notes, *(LeftOut(name_of(recording), why) for why in (*annotated.notes, *reasons))]
+    reasons += _uncovered([*main.segments, *beside], covered, plan.length, list(present))
+    notes = list(dict.fromkeys(note for each in annotated for note in each.notes))
+    left_out = [*recording.notes, *(LeftOut(name_of(recording), why) for why in (*notes, *reasons, *lacking))]
 
     conditions = list(dict.fromkeys(segment.condition for segment in grid.segments))
     codes = np.array([conditions.index(segment.condition) for segment in grid.segments], dtype=np.int32)
@@ -103,7 +113,10 @@ def cut_recording(recording: Recording, plan: Plan, wanted: float) -> xr.Dataset
             "condition": ("window", codes[grid.owner][kept], {"categories": conditions}),
             "segment": ("window", numbers[kept]),
             "calibration": ("window", grid.calibration[kept]),
-            "truth": (("window", "target_step")[: truth.ndim], truth[kept]),
+            **{
+                truth_name(place): (("window", step_name(place))[: truth.ndim], truth[kept])
+                for place, truth in enumerate(truths)
+            },
         }
     )
     if kept.any():
@@ -119,6 +132,7 @@ def cut_recording(recording: Recording, plan: Plan, wanted: float) -> xr.Dataset
         "order": int(recording.order),
         "windows": int(kept.sum()),
         "calibration_windows": int(grid.calibration[kept].sum()),
+        "labelled": np.packbits(known[:, kept]).tobytes().hex(),
         "layouts": {
             modality: {"shape": windows[modality].shape[1:], **windows[modality].attrs}
             for modality in present
@@ -130,6 +144,7 @@ def cut_recording(recording: Recording, plan: Plan, wanted: float) -> xr.Dataset
         "modalities": sorted(recording.signals),
         "events": list(dict.fromkeys(event.name for event in recording.events)),
         "ratings": {name: float(value) for name, value in recording.ratings.items()},
+        "traces": sorted(recording.traces),
         "calibration_seconds": float(sum(stretch.end - stretch.start for stretch in stretches)),
         "left_out": [[entry.what, entry.why] for entry in left_out],
     }
@@ -152,16 +167,46 @@ def _prepared(recording: Recording, plan: Plan) -> dict[str, Signal]:
     return present
 
 
-def _grid(stretches: list[Segment], labelled: list[Segment], plan: Plan) -> _Grid:
+def _only_others(annotated: Sequence[Labelled]) -> list[Segment]:
+    """Return the stretches that further targets label and the main one, which is the first, does not.
+
+    They are parted wherever a target begins or ends, so that no window in them crosses a transition of any.
+    """
+    others = [segment for each in annotated[1:] for segment in each.segments]
+    edges = np.unique([edge for segment in (*annotated[0].segments, *others) for edge in (segment.start, segment.end)])
+    if not others:
+        return []
+    middles = (edges[:-1] + edges[1:]) / 2
+    middles = middles[np.diff(edges) > SLACK]
+    free = ~_inside(middles, annotated[0].segments).any(axis=1)
+    inside = _inside(middles, others)
+    stretches = []
+    for middle, held in zip(middles[free], inside[free], strict=True):
+        if held.any():
+            begin = np.searchsorted(edges, middle)
+            # one that an event names comes before one that is the whole recording
+            named = [others[index].condition for index in np.flatnonzero(held) if others[index].condition]
+            stretches.append(Segment(float(edges[begin - 1]), float(edges[begin]), named[0] if named else ""))
+    return stretches
+
+
+def _inside(moments: np.ndarray, segments: Sequence[Segment]) -> np.ndarray:
+    """Return whether each moment lies in each segment, (n_moments, n_segments)."""
+    edges = np.array([(segment.start, segment.end) for segment in segments], dtype=np.float64).reshape(-1, 2)
+    return (edges[:, 0] < moments[:, np.newaxis]) & (moments[:, np.newaxis] < edges[:, 1])
+
+
+def _grid(stretches: list[Segment], labelled: list[Segment], further: list[Segment], plan: Plan) -> _Grid:
     """Lay windows into segments, anew in each."""
-    segments = [*stretches, *labelled]
+    segments = [*stretches, *labelled, *further]
     grids = [_starts(segment, plan.length, plan.hop) for segment in segments]
     starts = np.concatenate([*grids, np.empty(0)])
     owner = np.repeat(np.arange(len(segments)), [len(grid) for grid in grids])
     order = np.argsort(starts, kind="stable")
     starts, owner = starts[order], owner[order]
-    short = sum(len(grid) == 0 for grid in grids[len(stretches) :])
-    return _Grid(segments, starts, owner, owner < len(stretches), short)
+    behind = len(stretches) + len(labelled)
+    short = sum(len(grid) == 0 for grid in grids[len(stretches) : behind])
+    return _Grid(segments, starts, owner, owner < len(stretches), owner >= behind, short)
 
 
 def _segment_numbers(starts: np.ndarray, segments: Sequence[Segment]) -> np.ndarray:
@@ -177,26 +222,88 @@ def _segment_numbers(starts: np.ndarray, segments: Sequence[Segment]) -> np.ndar
     return np.where((numbers >= 0) & (starts < ends[numbers]), numbers, -1).astype(np.int32)
 
 
-def _truth(recording: Recording, grid: _Grid, plan: Plan) -> np.ndarray:
-    """Return what the annotations say about each window, NaN in calibration."""
-    truth = np.full(len(grid.starts), np.nan)
-    if plan.target is not None:
-        codes = np.array([segment.code for segment in grid.segments], dtype=np.int64)[grid.owner]
-        truth = plan.target.values(recording, codes, grid.starts, plan.length)
-        truth[grid.calibration] = np.nan
-    return truth
+def truth_name(place: int) -> str:
+    """Return what the variable of a placed target is called in a recording's windows."""
+    return f"truth_{place}" if place else "truth"
+
+
+def step_name(place: int) -> str:
+    """Return what its dimension is called where a window has several values."""
+    return f"target_step_{place}" if place else "target_step"
+
+
+def _truths(
+    recording: Recording, grid: _Grid, annotated: Sequence[Labelled], targets: Sequence[Target], length: float
+) -> tuple[list[np.ndarray], list[str]]:
+    """Return what each target says about each window, NaN in calibration, and what further targets miss and why."""
+    if not targets:
+        return [np.full(len(grid.starts), np.nan)], []
+    codes = np.array([segment.code for segment in grid.segments], dtype=np.int64)[grid.owner]
+    # with others beside it, a recording that says nothing of the main target may still serve them
+    truth = _values(targets[0], recording, codes, grid.starts, length, optional=len(targets) > 1)
+    truth[grid.calibration | grid.further] = np.nan
+    truths, lacking = [truth], []
+    for labelled, target in zip(annotated[1:], targets[1:], strict=True):
+        codes, held, touched = _held(labelled.segments, grid.starts, length)
+        truth = _values(target, recording, codes, grid.starts, length, optional=True)
+        truth[grid.calibration | ~held] = np.nan
+        truths.append(truth)
+        crossing = (touched & ~held & ~grid.calibration).sum()
+        if crossing:
+            lacking.append(
+                f"{crossing} of {len(held)} windows cross an edge of {_place(target)}; they have no value of it"
+            )
+        unknown = held & ~grid.calibration & ~_says(truth)
+        if unknown.any():
+            lacking.append(f"{unknown.sum()} of {len(held)} windows have no value of {target.name}")
+    return truths, lacking
+
+
+def _values(
+    target: Target, recording: Recording, codes: np.ndarray, starts: np.ndarray, length: float, *, optional: bool
+) -> np.ndarray:
+    """Return what the annotations say; NaN where the recording lacks the trace and that is no fault."""
+    if optional and target.trace and target.trace not in recording.traces:
+        steps = target.steps(length)
+        return np.full(len(starts) if steps is None else (len(starts), steps), np.nan)
+    return target.values(recording, codes, starts, length)
+
+
+def _held(segments: Sequence[Segment], starts: np.ndarray, length: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the class of each window, whether one segment holds it whole, and whether any touches it."""
+    numbers = _segment_numbers(starts + SLACK, segments)
+    begins, ends = (np.array([getattr(each, edge) for each in segments]) for edge in ("start", "end"))
+    touched = np.searchsorted(begins, starts + length - SLACK) > np.searchsorted(ends, starts + SLACK)
+    held = numbers >= 0
+    held[held] = starts[held] + length <= ends[numbers[held]] + SLACK
+    codes = np.array([*(segment.code for segment in segments), -1], dtype=np.int64)[numbers]
+    return codes, held, touched
+
+
+def _place(target: Target) -> str:
+    """Return where a target says something, in words that all targets placed there share."""
+    if target.is_rated:
+        return ", ".join(target.event_names) or "the recording"
+    return target.name
+
+
+def _says(truth: np.ndarray) -> np.ndarray:
+    """Return whether there is a value for each window, or for one of its steps at least."""
+    finite = np.isfinite(truth)
+    return finite.any(axis=1) if finite.ndim > 1 else finite
 
 
 def _usable(
-    grid: _Grid, truth: np.ndarray, gaps: dict[str, np.ndarray], target: Target | None
+    grid: _Grid, known: np.ndarray, gaps: dict[str, np.ndarray], targets: Sequence[Target]
 ) -> tuple[np.ndarray, list[str]]:
     """Return which windows have a target and no missing samples, and what the others lack."""
-    kept, reasons = np.ones(len(truth), dtype=bool), []
-    if target is not None:
-        known = np.isfinite(truth)
-        kept = grid.calibration | (known.any(axis=1) if known.ndim > 1 else known)
-        if not kept.all():
-            reasons.append(f"{(~kept).sum()} of {len(kept)} windows have no value of {target.name}")
+    kept, reasons = np.ones(known.shape[1], dtype=bool), []
+    if targets:
+        kept = grid.calibration | known.any(axis=0)
+        own = ~grid.further
+        lacking = own & ~known[0] & ~grid.calibration
+        if lacking.any():
+            reasons.append(f"{lacking.sum()} of {own.sum()} windows have no value of {targets[0].name}")
     broken = np.any(list(gaps.values()), axis=0)
     if broken[kept].any():
         counts = ", ".join(f"{modality} {gap[kept].sum()}" for modality, gap in gaps.items() if gap[kept].any())

@@ -7,10 +7,11 @@ import importlib.metadata
 import importlib.util
 import json
 import pkgutil
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,12 @@ __all__ = ["SLACK", "Calibration", "Plan", "make_plan"]
 
 SLACK = 1e-6
 """Seconds (or samples) by which rounding may move an edge."""
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+"""Names of further targets."""
+
+_TAKEN = ("_step", "_present", "_valid", "_quality")
+"""Ends of names that would make a target's variable look like a dimension, or a part of a modality."""
 
 _FORMAT = 5
 """Raised when stored windows change in a way that their modules' source does not tell."""
@@ -71,6 +78,8 @@ class Plan:
         Hash of the code that does the work.
     at_hand : bool
         Whether modalities that no recording has are left out instead of refused: a feature set was named.
+    extras : dict of str to Target
+        Further targets, by the name that they have in the window set.
     """
 
     pipelines: dict[str, Pipeline]
@@ -81,6 +90,29 @@ class Plan:
     quality: bool
     code: str
     at_hand: bool = False
+    extras: dict[str, Target] = field(default_factory=dict)
+
+    @cached_property
+    def targets(self) -> dict[str, Target]:
+        """The target, under the name ``""``, and the further ones."""
+        return ({"": self.target} if self.target is not None else {}) | self.extras
+
+    @cached_property
+    def placed(self) -> dict[str, Target]:
+        """Those targets that decide one recording's windows each in its own way, the main one first.
+
+        All targets that come from ratings within the same events are one of these, so that a recording's windows are
+        cut and cached once for all of them.
+        """
+        first: dict[str, str] = {}
+        for name, target in self.targets.items():
+            first.setdefault(_as_text(target.placement), name)
+        return {name: self.targets[name] for name in first.values()}
+
+    def place(self, name: str) -> int:
+        """Return which of `placed` a target is."""
+        placements = [_as_text(target.placement) for target in self.placed.values()]
+        return placements.index(_as_text(self.targets[name].placement))
 
     @cached_property
     def definition(self) -> dict[str, Any]:
@@ -89,7 +121,7 @@ class Plan:
         The seconds of calibration are asked of each recording anew; what ratings make of the windows is decided when
         they are put together.
         """
-        return {
+        definition = {
             "signals": [pipeline.definition for pipeline in self.pipelines.values()],
             "target": self.target.placement if self.target else None,
             "length": float(self.length),
@@ -98,6 +130,8 @@ class Plan:
             "quality": self.quality,
             "code": self.code,
         }
+        further = [target.placement for name, target in self.placed.items() if name]
+        return definition | ({"further": further} if further else {})
 
     def key(self, source: Source, wanted: float) -> str:
         """Return the key of one recording's windows; `wanted` seconds of it are still needed for calibration."""
@@ -118,6 +152,7 @@ def make_plan(
     hop: float,
     calibration: Calibration | None,
     quality: bool = True,
+    extra_targets: Mapping[str, Target | Preset | Mapping[str, Any] | str] | None = None,
 ) -> Plan:
     """Check what is asked, as of :func:`limbeck.windows.cut`; raises StudyError with every mistake."""
     mistakes = [
@@ -129,20 +164,21 @@ def make_plan(
         mistakes.append(
             f"calibration: {calibration.seconds:g} s hold no window of {length:g} s; use at least {length:g} s"
         )
-    if target is not None:
+    if extra_targets and target is None:
+        mistakes.append("extra_targets: they go beside a target; give the one that decides where windows lie as target")
+    mistakes += _name_mistakes(list(extra_targets or ()))
+    targets: dict[str, Target] = {}
+    for name, given in {"": target, **(extra_targets or {})}.items():
+        if given is None and not name:
+            continue
+        where = f"extra_targets.{name}" if name else "target"
         try:
-            target = Target.parse(target)
+            targets[name] = Target.parse(given)  # type: ignore[arg-type] # what it cannot read, it refuses
         except StudyError as error:
-            raise StudyError(
-                [*mistakes, *(f"target: {mistake}" for mistake in error.mistakes)], source="windows"
-            ) from None
-    if not mistakes and target is not None and target.rate is not None:
-        steps = length * target.rate
-        if round(steps) < 1 or abs(steps - round(steps)) > SLACK:
-            mistakes.append(
-                f"target: windows of {length:g} s hold {steps:g} steps of {target.name} at {target.rate:g} Hz; choose "
-                "a rate at which it is a whole number"
-            )
+            mistakes += [f"{where}: {mistake}" for mistake in error.mistakes]
+            continue
+        if isinstance(length, int | float) and np.isfinite(length) and length > 0:
+            mistakes += [f"{where}: {mistake}" for mistake in _step_mistakes(targets[name], length)]
     pipelines: dict[str, Pipeline] = {}
     try:
         pipelines = parse_signals(signals)
@@ -152,14 +188,40 @@ def make_plan(
         raise StudyError(mistakes, source="windows")
     return Plan(
         pipelines,
-        target,
+        targets.pop("", None),
         float(length),
         float(hop),
         calibration,
         quality,
         _code_digest(pipelines),
         isinstance(signals, str),
+        targets,
     )
+
+
+def _as_text(placement: Mapping[str, Any]) -> str:
+    return json.dumps(placement, sort_keys=True)
+
+
+def _name_mistakes(names: Sequence[str]) -> Iterator[str]:
+    """Yield what is wrong with the names of further targets, which variables and columns are called by."""
+    for name in names:
+        if not (isinstance(name, str) and _NAME.fullmatch(name)):
+            yield f"extra_targets: the name must be letters, digits and _, beginning with a letter; found {name!r}"
+        elif f"_{name}".endswith(_TAKEN) or any(re.fullmatch(rf"{re.escape(str(other))}_\d+", name) for other in names):
+            yield f"extra_targets: '{name}' would be taken for a part of another target; choose another name"
+
+
+def _step_mistakes(target: Target, length: float) -> Iterator[str]:
+    """Yield why a window of `length` seconds does not hold a whole number of the target's steps."""
+    if target.rate is None:
+        return
+    steps = length * target.rate
+    if round(steps) < 1 or abs(steps - round(steps)) > SLACK:
+        yield (
+            f"windows of {length:g} s hold {steps:g} steps of {target.name} at {target.rate:g} Hz; choose a rate at "
+            "which it is a whole number"
+        )
 
 
 def _code_digest(pipelines: Mapping[str, Pipeline]) -> str:

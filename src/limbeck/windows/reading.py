@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
-__all__ = ["decode", "modalities", "sensors_of", "table", "view"]
+__all__ = ["decode", "extra_targets", "modalities", "sensors_of", "table", "view", "with_target"]
 
 _CODED = ("subject", "session", "trial", "condition")
 
@@ -24,6 +24,48 @@ _CODED = ("subject", "session", "trial", "condition")
 def modalities(windows: xr.Dataset) -> tuple[str, ...]:
     """Return the modalities of a window set, in its order."""
     return tuple(str(name) for name in windows.data_vars if f"{name}_present" in windows.data_vars)
+
+
+def extra_targets(windows: xr.Dataset) -> tuple[str, ...]:
+    """Return the names of the further targets of a window set, in its order: ``a`` of the variable ``target_a``."""
+    return tuple(str(name).removeprefix("target_") for name in windows.data_vars if str(name).startswith("target_"))
+
+
+def with_target(windows: xr.Dataset, name: str) -> xr.Dataset:
+    """Put a further target in the place of the target, for a stage that is trained on it.
+
+    Parameters
+    ----------
+    windows : xarray.Dataset
+        As of :func:`cut` with `extra_targets`.
+    name : str
+        One of :func:`extra_targets`.
+
+    Returns
+    -------
+    xarray.Dataset
+        The same windows in the same order, without the target that was. Those that have no value of the new one carry
+        -1 (NaN of a trace). Its ``key`` is another.
+
+    Raises
+    ------
+    StudyError
+        There is no such target, with the nearest that is.
+    """
+    found = extra_targets(windows)
+    if name not in found:
+        have = "" if found else " These windows have none; name it in extra_targets when they are cut."
+        raise StudyError(
+            [f"there is no further target '{name}' in these windows.{did_you_mean(name, found)}{have}"], source="target"
+        )
+    variable = windows[f"target_{name}"].variable
+    dropped = windows.drop_vars([*(["target"] if "target" in windows else []), f"target_{name}"])
+    dimensions = ("window", "target_step")[: variable.ndim]
+    changed = dropped.assign(target=(dimensions, variable.to_numpy(), dict(variable.attrs)))
+    if "key" in windows.attrs:
+        text = json.dumps([windows.attrs["key"], {"target": name}])
+        changed.attrs["key"] = hashlib.sha256(text.encode()).hexdigest()
+    return changed
 
 
 def decode(variable: xr.DataArray) -> np.ndarray:
@@ -55,26 +97,28 @@ def table(windows: xr.Dataset) -> pd.DataFrame:
         Columns ``window`` (row number), ``subject session trial condition`` (str), ``segment`` (number of the labelled
         segment in its recording, -1: none), ``start`` (s), ``order``, ``calibration``, and ``target`` if there is one:
         a class code (-1: none) or a value. Where a window has a value per step, ``target`` is the mean of those known,
-        and ``target_0``, ``target_1``, ... are the steps.
+        and ``target_0``, ``target_1``, ... are the steps. Of each further target ``a`` (:func:`extra_targets`) the
+        same as ``target_a``, ``target_a_0``, ...
     """
     import pandas as pd
 
     columns: dict[str, Any] = {"window": np.arange(windows.sizes["window"])}
     columns |= {name: decode(windows[name]).astype(object) for name in _CODED}
     columns |= {name: windows[name].to_numpy() for name in ("segment", "start", "order", "calibration")}
-    if "target" in windows:
-        columns |= _target_columns(windows["target"].to_numpy())
+    for name in ("target", *(f"target_{name}" for name in extra_targets(windows))):
+        if name in windows:
+            columns |= _target_columns(name, windows[name].to_numpy())
     return pd.DataFrame(columns)
 
 
-def _target_columns(target: np.ndarray) -> dict[str, np.ndarray]:
+def _target_columns(name: str, target: np.ndarray) -> dict[str, np.ndarray]:
     if target.ndim == 1:
-        return {"target": target}
+        return {name: target}
     known = np.isfinite(target)
     count = known.sum(axis=1)
     sums = np.where(known, target, 0).sum(axis=1, dtype=np.float64)
     mean = np.divide(sums, count, out=np.full(len(target), np.nan), where=count > 0)
-    return {"target": mean.astype(np.float32)} | {f"target_{step}": target[:, step] for step in range(target.shape[1])}
+    return {name: mean.astype(np.float32)} | {f"{name}_{step}": target[:, step] for step in range(target.shape[1])}
 
 
 def view(windows: xr.Dataset, inputs: Mapping[str, Sequence[str] | None]) -> xr.Dataset:

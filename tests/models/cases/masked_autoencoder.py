@@ -1,4 +1,4 @@
-"""The masked autoencoder after pre-training: masked_autoencoder."""
+"""The masked autoencoder: masked_autoencoder."""
 
 from limbeck.models import InputShape
 

@@ -1,4 +1,4 @@
-"""SSL-ECG before and after pre-training."""
+"""SSL-ECG."""
 
 from limbeck.models import InputShape
 
@@ -10,13 +10,10 @@ MAPS = {"conv1": (3, 22), "conv2": (6, 8), "conv3": (12, 1), "embedding": (12,)}
 
 CASES = {
     "ssl_ecg": Case(SHORT, {**MAPS, "dense1": (6,), "dense2": (5,)}, {"width": 3, "hidden": (6, 5)}),
-    "ssl_ecg_pretext": Case(SHORT, MAPS, {"width": 3, "hidden": 4}),
 }
 
 ENCODER = 329_152
 
 COUNTS = [
-    Count("ssl_ecg_pretext", ECG, 7, 561_223),
-    Count("ssl_ecg_pretext", ECG, 1, ENCODER + 33_153),
     Count("ssl_ecg", ECG, 3, ENCODER + 129 * 512 + 513 * 512 + 513 * 3),
 ]
