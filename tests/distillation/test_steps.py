@@ -48,7 +48,7 @@ def taught_error(student: Tensor, teacher: Tensor, batch: Batch, temperature: fl
     hard = (nn.functional.cross_entropy(student, batch.target, reduction="none") * weights).sum() / weights.sum()
     softened = (teacher / temperature).softmax(dim=1)
     told = (softened * (softened.log() - (student / temperature).log_softmax(dim=1))).sum(dim=1)
-    own = batch.trust * (teacher.softmax(dim=1) @ batch.class_weights)
+    own = batch.trust * (teacher.detach().softmax(dim=1) @ batch.class_weights)
     return 0.5 * hard + temperature**2 * (told * own).sum() / own.sum()
 
 

@@ -402,7 +402,7 @@ def test_a_loss_that_fits_no_candidate_names_the_candidate(tiny: Definition, pla
     hint = {"hard": 1, "hint": {"teacher": "hidden", "student": "hidden"}}
     definition = tiny(choose={"stages.taught.loss.hint.weight": [1, 2]}, stages={"taught": {"loss": None}})
     definition["stages"]["taught"]["loss"] = hint
-    with pytest.raises(StudyError, match=r"stages\.taught, chosen weight=1, loss: hint\.student"):
+    with pytest.raises(StudyError, match=r"stages\.taught, chosen weight=1, loss\.hint\.student"):
         plan_of(definition)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import limbeck
+from limbeck.evaluation.statistics import bootstrap_interval
 
 STUDIES = Path(__file__).resolve().parents[2] / "studies"
 
@@ -37,3 +38,15 @@ def test_nothing_is_claimed_where_there_is_nothing_to_teach(name: str, tmp_path:
     assert not any(claim for claim, _, _ in found)
     # Of ten true nulls, three below 0.05 happen once in a hundred times.
     assert sum(p < 0.05 for _, p, _ in found) < 3
+
+
+@pytest.mark.slow
+def test_two_modalities_beat_the_student_and_what_they_teach_it_is_no_loss_over_five_seeds(tmp_path: Path) -> None:
+    overrides = ["distil.recipes=[hinton]", "engine.backend=stacked"]
+    (judgement,) = limbeck.run(STUDIES / "recipes.yaml", out=tmp_path, overrides=overrides).judgements
+    teacher, alone = (judgement.per_subject[arm].to_numpy() for arm in ("teacher", "alone"))
+    assert bootstrap_interval(teacher - alone).low > 0.1
+    (verdict,) = judgement.verdicts
+    gain = verdict.differences[0].gain
+    assert gain.estimate > 0
+    assert gain.low > -0.01  # what the study counts as no difference

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
-from limbeck.errors import StudyError
-from limbeck.study import load_study, parse_study
+from limbeck.errors import DataError, StudyError
+from limbeck.study import Plan, load_study, parse_study
+from limbeck.study import tasks as tasks_room
 from limbeck.study.schema import as_yaml
+from limbeck.study.tasks import run_task
 
 Definition = Callable[..., dict[str, Any]]
 Mistakes = Callable[..., list[str]]
@@ -540,3 +545,99 @@ def test_a_model_that_cannot_read_its_inputs_is_told_before_anything_is_read(
     assert "add a features step to signals.temp" in found[0]
     found = mistakes(tiny(stages={"teacher": {"model": "fusion_cnn"}}))
     assert "stages.teacher.model: 'fusion_cnn' reads signals, but of eda and temp features are made" in found[0]
+
+
+# ---- any value at any key -------------------------------------------------------------------------------------------
+
+STRANGE: list[Any] = [
+    *(3, True, None, "x", [], {}, [1], {"a": 1}, float("nan"), {"teacher": 3}, {"teacher": {}}, ["teacher"], {1: 2}),
+    *([[]], {"average": [1]}, {"drop": {"eda": []}}, ["alone", "taught"], -1, "stages.taught"),
+]
+
+OF_STAGE = ["taught_by", "knowledge", "partners", "steps", "predict_with", "augment", "without", "target", "loss"]
+OF_STAGE += ["start", "crossfit", "unlabelled", "labelled", "training", "model", "inputs"]
+PARTS = {
+    "knowledge": ("combine", "calibrate", "confidence", "share", "balance"),
+    "partners.p": ("stage", "model", "inputs", "learns", "start", "dropout", "momentum", "of"),
+    "steps.feedback": ("mode", "every", "partner", "quiz", "order", "regulated"),
+    "start": ("stage", "reset", "partner"),
+    "loss.soft": ("loss", "weight", "temperature", "on"),
+}
+
+
+def set_at(definition: dict[str, Any], key: str, value: Any) -> dict[str, Any]:
+    """Return a definition with a value at a key, mappings on the way made where there are none."""
+    *parents, last = key.split("/")
+    place = definition
+    for part in parents:
+        place[part] = place[part] if isinstance(place.get(part), dict) else {}
+        place = place[part]
+    place[last] = value
+    return definition
+
+
+WITHIN = [f"stages/taught/{part.replace('.', '/')}/{key}" for part, keys in PARTS.items() for key in keys]
+KEYS = [f"stages/taught/{key}" for key in OF_STAGE] + WITHIN
+KEYS += ["choose", "data/subjects", "distil", "compare", "deploy", "refit"]
+KEYS += [f"choose/stages.taught{key}" for key in ("", ".loss", ".loss.soft.weight", ".taught_by", ".inputs", ".target")]
+KEYS += [f"distil/{key}" for key in ("recipe", "recipes", "teacher", "student", "controls", "diagnostics", "crossfit")]
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_any_value_at_any_key_of_teaching_is_judged_and_never_crashes(tiny: Definition, key: str) -> None:
+    for value in STRANGE:
+        definition = tiny()
+        if key.startswith("distil/"):
+            definition["distil"] = {"recipe": "hinton", "teacher": "teacher", "student": "alone"}
+        with contextlib.suppress(StudyError):
+            parse_study(set_at(definition, key, copy.deepcopy(value)))
+        if key.startswith("choose/"):
+            for values in ([value, value], [value, 1], ["alone", value]):
+                with contextlib.suppress(StudyError):
+                    parse_study(set_at(tiny(), key, copy.deepcopy(values)))
+
+
+# ---- teaching that cannot be ----------------------------------------------------------------------------------------
+
+
+def test_features_that_a_model_lacks_are_refused_with_those_it_has(
+    tiny: Definition, plan_of: Callable[..., Plan]
+) -> None:
+    definition = tiny(stages={"teacher": {"model": "mlp"}, "alone": {"model": "mlp"}})
+    definition["stages"]["taught"]["loss"] = {"hint": {"student": "hiden", "teacher": "hidden"}}
+    with pytest.raises(
+        StudyError, match=r"stages\.taught\.loss\.hint\.student: the network has no feature 'hiden'"
+    ) as e:
+        plan_of(definition)
+    assert "Did you mean 'hidden'?" in str(e.value) or "It has: hidden" in str(e.value)
+    assert len(e.value.mistakes) == 1  # controls fail of the same, which is told once
+
+
+def test_a_batch_too_small_to_compare_windows_in_is_refused(tiny: Definition, plan_of: Callable[..., Plan]) -> None:
+    definition = tiny(stages={"teacher": {"model": "mlp"}, "alone": {"model": "mlp", "training": {"batch": 2}}})
+    definition["stages"]["taught"]["loss"] = {"rkd": {"student": "hidden", "teacher": "hidden"}}
+    told = "loss.rkd: it compares at least 3 windows of a batch with each other, and training.batch is 2; raise it"
+    with pytest.raises(StudyError, match=told):
+        parse_study(definition)
+    del definition["stages"]["alone"]["training"]
+    definition["training"]["batch"] = 2
+    with pytest.raises(StudyError, match=told):
+        plan_of(definition)
+
+
+def test_a_teacher_that_says_nothing_finite_is_refused_before_anything_is_trained(
+    tiny: Definition, plan_of: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = plan_of(tiny(compare=[], protocol={"labelled": "all"}))
+    (variant,) = plan.variants
+    run_task(variant.task("teacher", 0, plan.store))
+    key = variant.stages["teacher"].key
+    file = plan.store.group(key, 0) / "knowledge.logits.npy"
+    values = np.load(file)
+    fold = variant.folds[0]
+    values[0, fold.training[:2]] = np.nan
+    np.save(file, values)
+    task = variant.task("taught", 0, plan.store)
+    monkeypatch.setattr(tasks_room, "fit", None)
+    with pytest.raises(DataError, match=r"the logits of the teacher 'teacher' are not finite in 2 of the 24 windows"):
+        run_task(replace(task, keys={name: (own, (0,)) for name, (own, _) in task.keys.items()}))

@@ -209,7 +209,7 @@ class _Expansion:
             self.mistakes += [
                 f"distil.{key}: there is no '{kind}'.{did_you_mean(str(kind), known)}"
                 for kind in listed
-                if kind not in known
+                if not isinstance(kind, str) or kind not in known
             ]
 
     # ---- student and teacher ----------------------------------------------------------------------------------------

@@ -803,7 +803,7 @@ def _augment_mistakes(
     try:
         make_augmentations(node, shapes, partner_shapes)
     except StudyError as error:
-        return [f"{_written_place(node.name, node)}, {mistake}" for mistake in error.mistakes]
+        return [f"{_place_within(node)}{mistake}" for mistake in error.mistakes]
     return []
 
 
@@ -850,11 +850,10 @@ def _loss_mistakes(
             teacher_shapes={teacher: features[other] for teacher, other in node.teachers.items()},
         )
     except LimbeckError as error:
-        place = _written_place(node.name, node) + ("." if node.role == "stage" else ", ")
-        return [f"{place}loss.{line}" for line in str(error).splitlines()]
+        return [f"{_place_within(node)}loss.{line}" for line in str(error).splitlines()]
     batch = variant.settings(node.stage).batch
     return [
-        f"{_written_place(node.name, node)}, loss.{name}: it compares at least {loss.fewest} windows of a batch with "
+        f"{_place_within(node)}loss.{name}: it compares at least {loss.fewest} windows of a batch with "
         f"each other, and training.batch is {batch}; raise it."
         for name, loss in learner.named_losses.items()
         if batch < loss.fewest
@@ -896,6 +895,11 @@ def _written_place(name: str, node: Node) -> str:
         stage, _, candidate = name.partition("/")
         return f"stages.{stage}, chosen {candidate}"
     return f"'{name}', which a control or cross-fitting of the study needs, cannot be made"
+
+
+def _place_within(node: Node) -> str:
+    """Return the beginning of a key of a node."""
+    return _written_place(node.name, node) + ("." if node.role == "stage" else ", ")
 
 
 def _start_mistakes(node: Node, network: torch.nn.Module, start: torch.nn.Module) -> list[str]:
