@@ -52,3 +52,10 @@ def test_a_key_that_stands_twice_is_refused() -> None:
 def test_objects_are_not_made() -> None:
     with pytest.raises(yaml.YAMLError):
         read_yaml("!!python/object/apply:os.getcwd []")
+
+
+@pytest.mark.parametrize("name", ["on", "off", "yes", "no", "Yes", "NO", "y"])
+def test_only_true_and_false_are_truth_values(name: str) -> None:
+    assert read_yaml(f"{{{name}: {name}}}") == {name: name}
+    assert read_yaml("[true, False]") == [True, False]
+    assert read_yaml(write_yaml({name: [name, True]})) == {name: [name, True]}

@@ -1,7 +1,7 @@
 """YAML as Limbeck reads it, in studies and in options of the command line.
 
-Plain values only. ``1e-3`` is a number and ``010`` a name, as in YAML 1.2: a subject called 010 is not the number 8. A
-key stands in a mapping once.
+Plain values only. ``1e-3`` is a number and ``010`` a name, as in YAML 1.2: a subject called 010 is not the number 8.
+``true`` and ``false`` are what they say; ``on``, ``off``, ``yes`` and ``no`` are names. A key stands in a mapping once.
 """
 
 from __future__ import annotations
@@ -18,11 +18,15 @@ _WHOLE = r"[-+]?(?:0|[1-9][0-9]*)"
 _DECIMAL = rf"(?:{_WHOLE}\.[0-9]*|[-+]?\.[0-9]+|{_WHOLE}(?=[eE]))(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf)|\.(?:nan|NaN)"
 
 
+_OLD = ("int", "float", "timestamp", "bool")
+"""Tags that YAML 1.1 gives to more names than YAML 1.2."""
+
+
 class _Loader(yaml.SafeLoader):
-    """Without the numbers of YAML 1.1: octal, sexagesimal (12:30), with underscores, and dates."""
+    """Without what YAML 1.1 alone reads into names: octal and sexagesimal numbers (12:30), dates, and yes for true."""
 
     yaml_implicit_resolvers = {  # noqa: RUF012 (PyYAML's own way)
-        sign: [(tag, form) for tag, form in forms if tag.rpartition(":")[2] not in ("int", "float", "timestamp")]
+        sign: [(tag, form) for tag, form in forms if tag.rpartition(":")[2] not in _OLD]
         for sign, forms in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 
@@ -32,6 +36,9 @@ class _Dumper(yaml.SafeDumper):
 
 
 _Dumper.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(rf"(?:{_DECIMAL})$"), _SIGNS)
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
 _Loader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(rf"{_WHOLE}$"), _SIGNS)
 _Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(rf"(?:{_DECIMAL})$"), _SIGNS)
 

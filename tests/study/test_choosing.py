@@ -137,7 +137,7 @@ def test_the_best_on_subjects_who_were_left_out_is_taken_whole(trained: Plan) ->
             left_out = []
             for name in names:
                 task = variant.task(name, 0, trained.store)
-                own = [replace(task, members=(member,))][0]  # type: ignore[arg-type]
+                own = replace(task, members=(member,))  # type: ignore[arg-type]
                 left_out.append(hidden_from(own, mine))
             assert sorted(np.concatenate(left_out)) == sorted(mine)
             assert all(len(set(subjects[group])) == 1 for group in left_out)
@@ -197,7 +197,9 @@ def test_no_test_window_has_a_say(trained: Plan, tiny: Definition, plan_of: Plan
     first = variant.stages["taught"].groups.index(((0, 0, 0),))
     for name in variant.stages:
         task = variant.task(name, first, plan.store)
-        keys = {other: (key, (first,)) for other, (key, _) in task.keys.items()}
+        keys: dict[str, tuple[str, tuple[int | str, ...]]] = {
+            other: (key, (first,)) for other, (key, _) in task.keys.items()
+        }
         run_task(replace(task, windows=path, keys=keys))
     stage = variant.stages["taught"]
     member = (0, 0, 0)

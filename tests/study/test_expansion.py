@@ -96,13 +96,15 @@ def test_controls_and_diagnostics_are_those_that_are_asked_for(distilling: Calla
     assert second.controls == []  # its own teacher reads what it reads
 
 
-def test_there_is_no_own_input_of_a_teacher_that_cannot_read_it_unless_it_is_asked_for(
+def test_own_input_of_features_that_the_students_network_may_lack_has_to_be_asked_for(
     distilling: Callable[..., dict[str, Any]],
 ) -> None:
     signals = {"eda": [], "temp": []}
     networks = {"teacher": {"model": "sdt", "inputs": ["eda", "temp"]}, "student": {"model": "tcn", "inputs": ["eda"]}}
-    usual = expanded(distilling({"recipe": "hinton", **networks}, signals=signals))["compare"][0]
-    asked = expanded(distilling({"recipe": "hinton", "controls": ["own_input"], **networks}, signals=signals))
+    answers = expanded(distilling({"recipe": "hinton", **networks}, signals=signals))["compare"][0]
+    usual = expanded(distilling({"recipe": "fitnets", **networks}, signals=signals))["compare"][0]
+    asked = expanded(distilling({"recipe": "fitnets", "controls": ["own_input"], **networks}, signals=signals))
+    assert answers["controls"] == ["own_input", "scrambled"]
     assert usual["controls"] == ["scrambled"]
     assert asked["compare"][0]["controls"] == ["own_input"]
 
@@ -113,7 +115,7 @@ def test_what_is_done_to_knowledge_is_done_for_every_arm_that_takes_it(
     distil = {"recipes": ["hinton", "noisy_student", "mean_teacher"], "knowledge": {"calibrate": True}, "crossfit": 2}
     stages = expanded(distilling(distil))["stages"]
     assert stages["hinton"]["knowledge"] == {"calibrate": True}
-    assert stages["noisy_student"]["knowledge"] == {"confidence": 0.3, "calibrate": True}
+    assert stages["noisy_student"]["knowledge"] == {"confidence": 0.3, "balance": True, "calibrate": True}
     assert stages["hinton"]["crossfit"] == 2
     assert "crossfit" not in stages["mean_teacher"]
 

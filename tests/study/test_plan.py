@@ -261,7 +261,7 @@ def test_a_model_is_refused_what_it_cannot_read(tiny: Definition, plan_of: PlanO
 def test_features_for_a_hint_must_exist_on_both_sides(tiny: Definition, plan_of: PlanOf) -> None:
     hint = {"hint": {"teacher": "hiden", "student": "hidden"}}
     found = refused(plan_of, tiny(stages={"teacher": {"model": "mlp"}, "taught": {"loss": hint}}))
-    place = "stages.taught, loss: hint"
+    place = "stages.taught.loss.hint"
     for expected in (
         f"{place}.teacher: 'teacher' has no feature 'hiden'. Did you mean 'hidden'?",
         f"{place}.student: the network has no feature 'hidden'. It offers none",

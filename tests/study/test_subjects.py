@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -11,7 +12,7 @@ import pytest
 
 from limbeck import datasets
 from limbeck.errors import StudyError
-from limbeck.recording import Corpus
+from limbeck.recording import Corpus, Recording, Source
 from limbeck.study import Plan
 
 Definition = Callable[..., dict[str, Any]]
@@ -55,13 +56,13 @@ def test_recordings_of_others_are_not_even_read(
     def watched(*args: Any, **options: Any) -> Corpus:
         corpus = load(*args, **options)
 
-        def noted(source: Any) -> Any:
+        def noted(source: Source) -> Recording:
             read.append(source.subject)
             return source.read()
 
         sources = [
             # another option makes another content, so that no cut of an earlier test is found
-            replace(s, read=lambda s=s: noted(s), options={**s.options, "watched": True})
+            replace(s, read=partial(noted, s), options={**s.options, "watched": True})
             for s in corpus.sources
         ]
         return Corpus(corpus.name, tuple(sources), corpus.left_out, corpus.truth)

@@ -697,7 +697,7 @@ def _unlike_arms(
         return []
     differing = [
         key
-        for key in ("model", "inputs", "training", "labelled")
+        for key in ("model", "inputs", "training", "labelled", "augment", "without")
         if {_shown(form, key) for form in taught} != {_shown(form, key) for form in alone}
     ]
     if not differing:

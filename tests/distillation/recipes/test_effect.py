@@ -117,3 +117,61 @@ TAUGHT = [
     for name in RECIPES
     if name not in ("mmpkd", "tlkd_method2", "born_again", "mean_teacher", "snapshot")  # no teacher of the target
 ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TAUGHT)
+def test_a_teacher_that_knows_the_truth_raises_the_student(name: str, planned: Callable[[str], Plan]) -> None:
+    plan = planned(name)
+    (comparison,) = plan.variants[0].variant.compare
+    gains = scores(plan, name) - scores(plan, comparison.alone)
+    error = gains.std(ddof=1) / np.sqrt(len(gains))
+    assert gains.mean() > LEAST
+    assert gains.mean() > 3 * error
+
+
+# ---- before any label ----------------------------------------------------------------------------------------------
+
+PRETEXTS = {"masked": "reconstruct", "contrastive": "contrast", "xkd": "xkd"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PRETEXTS)
+def test_a_pretext_is_learned(name: str, planned: Callable[[str], Plan]) -> None:
+    curve = losses(planned(name), f"{name}_pretext", PRETEXTS[name])
+    assert curve[-1] < 0.9 * curve[0]
+
+
+def losses(plan: Plan, stage: str, term: str) -> np.ndarray:
+    """Return a term of a stage by epoch, averaged over its networks."""
+    planned = plan.variants[0].stages[stage]
+    table = pd.concat([plan.store.history(planned.key, group) for group in range(len(planned.groups))])
+    return table[table["split"] == "train"].groupby("epoch")[term].mean().to_numpy()
+
+
+def linear_probe(plan: Plan, stage: str, *, trained: bool) -> float:
+    """Return how well a linear model reads the class off the embedding, on subjects that it was not fitted to.
+
+    The model is fitted to every label of a fold's training subjects; with `trained` false, to the embedding of the
+    network before its first step.
+    """
+    (variant,) = plan.variants
+    node, key = variant.stages[stage].node, variant.stages[stage].key
+    windows = WindowTensors.from_windows(
+        view(variant.dataset, dict(node.stage.inputs)), list(node.stage.inputs), mode="transductive"
+    )
+    target = variant.dataset["target"].to_numpy()
+    found = []
+    for fold in variant.folds:
+        member = (fold.repetition, fold.fold, 0)
+        torch.manual_seed(draws.initialisation_seed(Member(fold, 0)))
+        network = build(node.stage.model.name, windows.shapes, 2, **node.stage.model.options).eval()
+        if trained:
+            (state,) = plan.store.states(key, range(len(variant.stages[stage].groups)), [member])
+            prefix = "network."
+            network.load_state_dict({n.removeprefix(prefix): v for n, v in state.items() if n.startswith(prefix)})
+        with torch.no_grad():
+            embedding = network(windows.inputs).features["embedding"].numpy()
+        fitted = LogisticRegression(max_iter=1000).fit(embedding[fold.training], target[fold.training])
+        found.append(balanced_accuracy(target[fold.test], fitted.predict(embedding[fold.test])))
+    return float(np.mean(found))
