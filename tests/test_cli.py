@@ -123,7 +123,8 @@ def test_the_commands_are_those_that_are_promised() -> None:
         "datasets",
         *(f"datasets {name}" for name in ("list", "describe", "fetch", "inspect", "validate", "convert")),
     }
-    assert words == {"", "run", "report", "knowledge", "methods", "predict", "models", "features", "targets"} | runs | data
+    own = {"", "run", "report", "knowledge", "methods", "losses", "predict", "models", "features", "targets"}
+    assert words == own | runs | data
 
 
 @pytest.mark.parametrize("path", all_commands(), ids=" ".join)
@@ -289,7 +290,7 @@ def test_a_dry_run_shows_every_stage_with_its_teacher_loss_and_key_and_trains_no
     assert rows == {
         "teacher": "linear (96 parameters); reads eeg + eda; loss 1 hard",
         "alone": f"{student}; loss 1 hard",
-        "taught": f"{student}; loss 1 hard + 1 soft (temperature 2); taught by teacher",
+        "taught": f"{student}; loss 1 hard + 1 soft; taught by teacher",
         "teacher/own_input_of_taught": f"as teacher; {student}",
         "taught/own_input": "as taught; taught by teacher/own_input_of_taught",
         "taught/scrambled": "as taught; knowledge: scrambled",
@@ -298,6 +299,20 @@ def test_a_dry_run_shows_every_stage_with_its_teacher_loss_and_key_and_trains_no
     }
     assert not list((tmp_path / "runs").glob("mini-*"))
     assert not list((tmp_path / "runs").rglob("weights.safetensors"))
+
+
+def test_a_dry_run_says_which_stages_a_recipe_made_and_leaves_defaults_out(tmp_path: Path) -> None:
+    text = re.sub(r"\nstages:(?:\n  .*)*|\ncompare:.*(?:\n  .*)*", "", MINI) + (
+        "distil:\n  recipes: [{softer: {recipe: hinton, temperature: 9}}, takd]\n"
+        "  teacher: {model: linear, inputs: [eeg, eda]}\n  student: {model: linear, inputs: [eda]}\n  controls: []\n"
+    )
+    result = invoke("run", write_study(tmp_path, text), "--out", tmp_path / "runs", "--dry-run", "--jobs", 1)
+    assert result.exit_code == 0, result.output
+    rows = {line.split()[1]: line for line in result.stdout.splitlines() if re.match(r"[0-9a-f]{8} ", line)}
+    assert "loss 0.1 hard + 0.9 soft (temperature 9); taught by teacher; by recipe hinton" in rows["softer"]
+    assert "by recipe takd" in rows["takd"]
+    assert "by recipe takd" in rows["takd_assistant_1"]
+    assert "by recipe" not in rows["teacher"] + rows["alone"]
 
 
 def test_a_dry_run_counts_windows_by_subject_and_groups_what_is_left_out(
@@ -373,7 +388,15 @@ def test_report_refuses_a_folder_that_is_no_run(tmp_path: Path) -> None:
 
 def test_an_interrupted_run_ends_with_130_and_goes_on_afterwards(tmp_path: Path) -> None:
     text = MINI.replace("{epochs: 2, batch: 8}", "{epochs: 300, batch: 2, patience: null}")
-    command = [PROGRAM, "run", write_study(tmp_path, text), "--out", tmp_path / "runs", "--jobs", "1"]
+    command: list[str | Path] = [
+        str(PROGRAM),
+        "run",
+        write_study(tmp_path, text),
+        "--out",
+        tmp_path / "runs",
+        "--jobs",
+        "1",
+    ]
     with subprocess.Popen(
         command,
         stdout=subprocess.DEVNULL,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import pickle
 from collections.abc import Callable
@@ -266,6 +267,18 @@ def test_channels_that_share_no_name_are_refused_with_how_to_rename_them():
         cut(load("joined", of=parts), signals={"eda": []}, target=target, length=8, hop=8)
     assert "share no channel by name" in str(refused.value)
     assert "rename: {channels: {eda: {old: new}}}" in str(refused.value)
+
+
+def test_a_colon_in_the_names_of_subjects_makes_no_joined_data_sets():
+    parts = [{"corpus": "simulated", "name": name, "options": {"subjects": 2, "trials": 4}} for name in "ab"]
+    parts[1]["rename"] = {"channels": {"eda": {"eda": "skin"}}}
+    target = Target("state", events={"calm": ("calm",), "aroused": ("aroused",)})
+    one = dataclasses.replace(load("joined", of=parts), name="clinic")  # its subjects are called a:..., b:...
+    windows = cut(one, signals={"eda": []}, target=target, length=8, hop=8)
+    assert {source_of(subject) for subject in decode(windows.subject)} == {"a"}
+    assert "b:S001" in left_out(windows)
+    windows = cut(one, signals={"eda": [{"pick": ["skin"]}]}, target=target, length=8, hop=8)
+    assert {source_of(subject) for subject in decode(windows.subject)} == {"b"}
 
 
 def test_a_modality_or_target_that_only_one_has_leaves_the_other_with_a_reason(homes):

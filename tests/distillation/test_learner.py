@@ -412,6 +412,23 @@ def test_the_quiz_examines_whoever_sees_it(bench: Make, batch: Make) -> None:
         )
 
 
+@pytest.mark.parametrize(("form", "power"), [("mse", 2), ("l1", 1)])
+def test_the_quiz_on_a_trace_errs_as_the_stages_own_loss_does(
+    small: Any, rich: Any, batch: Make, form: str, power: int
+) -> None:
+    one = batch()
+    sight = one.sights["teacher/quiz"]
+    target = torch.linspace(-1, 1, len(sight.notes["target"]), dtype=torch.float64)
+    shapes = {"hidden": (4,)}
+    context = Context("trace", 1, rich, shapes, n_windows=20, batch=6)
+    learner = Learner(small(rich), make_losses({"hard": {"form": form}}), context).double().eval()
+
+    error, _ = learner(one._replace(sights={"quiz": Sight(sight.inputs, {"target": target})}), "quiz")
+
+    prediction = learner.network(sight.inputs).prediction[:, 0]
+    torch.testing.assert_close(error, (prediction - target).abs().pow(power).mean())
+
+
 def test_a_learner_runs_under_vmap_as_it_does_alone(bench: Make, batch: Make) -> None:
     own, one = bench({"hard": {}, "soft": {}, "hint": {"student": "hidden", "teacher": "hidden"}}), batch()
     own.learner.train(False)

@@ -17,7 +17,8 @@ from limbeck import windows
 from limbeck.errors import StudyError
 from limbeck.study import Plan, parse_study, run_study
 from limbeck.study import runner as runner_room
-from limbeck.study.graph import build_graph
+from limbeck.study.graph import ancestors, build_graph
+from limbeck.study.store import Store
 from limbeck.study.tasks import Task, run_task
 
 Definition = Callable[..., dict[str, Any]]
@@ -417,3 +418,108 @@ def test_features_that_depend_on_the_choice_are_not_handed_over(tiny: Definition
         plan_of(definition)
     definition["stages"]["taught"]["loss"] = "soft"
     plan_of(definition)
+
+
+# ---- teachers that are chosen ---------------------------------------------------------------------------------------
+
+
+BOTH = {"stages.teacher.training.learning_rate": [1e-4, 0.3], **WEIGHT}
+
+
+def test_who_must_not_see_a_group_does_not_choose_by_it(tiny: Definition, plan_of: PlanOf, train: Train) -> None:
+    plan = plan_of(tiny(choose=BOTH, compare=[{"taught": "taught", "alone": "alone", "controls": []}]))
+    train(plan)
+    (variant,) = plan.variants
+    original = variant.stages["teacher"].node
+    truth = variant.dataset["target"].to_numpy()
+    folds = {(fold.repetition, fold.fold): fold for fold in variant.folds}
+    for group in range(3):
+        node = variant.stages[f"teacher/choosing_without_{group + 1}_of_3"].node
+        assert (node.follows, node.judges) == (None, original.judges)  # nothing is trained for it
+        for member, taken in chosen(plan, node.name).items():
+            errors = []
+            for names in original.judges:
+                scores = []
+                for other, name in enumerate(names):
+                    seen = hidden_from(
+                        replace(variant.task(name, 0, plan.store), members=(member,)),  # type: ignore[arg-type]
+                        folds[member[0], member[1]].labelled,
+                    )
+                    if other != group:
+                        scores.append(balanced_error(logits(plan, name, member)[seen], truth[seen]))
+                assert len(scores) == 2
+                errors.append(float(np.mean(scores)))
+            assert taken == int(np.argmin(errors))
+
+
+def test_labels_of_a_group_do_not_reach_who_is_judged_by_it(tiny: Definition, plan_of: PlanOf, tmp_path: Path) -> None:
+    """Neither as a temperature, nor as the weight of a teacher, nor as what a control permutes within."""
+    stages = {
+        "other": {"model": "mlp", "inputs": ["temp"]},
+        "taught": {"taught_by": ["teacher", "other"], "knowledge": {"combine": "best", "calibrate": True}},
+    }
+    definition = tiny(
+        stages=stages,
+        choose=WEIGHT,
+        protocol={"labelled": 4},
+        engine={"group": 1},
+        compare=[{"taught": "taught", "alone": "alone", "controls": ["scrambled"]}],
+    )
+    definition["stages"]["taught"]["crossfit"] = 2
+    definition["stages"] = {name: definition["stages"][name] for name in ("teacher", "other", "alone", "taught")}
+    plan = plan_of(definition)
+    (variant,) = plan.variants
+    first = variant.stages["taught"].groups.index(((0, 0, 0),))
+    judge = variant.stages["taught"].node.judges[1][0]
+    task = variant.task(judge, first, plan.store)
+    hidden = hidden_from(task, next(fold.labelled for fold in variant.folds if fold.fold == 0))
+    assert len(hidden)
+
+    dataset = windows.load(variant.windows).copy(deep=True)
+    dataset["target"].values[hidden] = 1 - dataset["target"].values[hidden]
+    path = tmp_path / "poisoned.zarr"
+    windows.save(dataset.assign_attrs(key="poisoned"), path)
+    nodes = {name: planned.node for name, planned in variant.stages.items()}
+    found = []
+    for at, store in ((variant.windows, tmp_path / "one"), (path, tmp_path / "two")):
+        store.mkdir()
+        for name in ancestors(nodes, judge):
+            own = variant.task(name, first, plan.store)
+            keys: dict[str, tuple[str, tuple[int | str, ...]]] = {
+                k: (key, (first,)) for k, (key, _) in own.keys.items()
+            }
+            run_task(replace(own, windows=at, store=store, keys=keys))
+        key = variant.stages[judge].key
+        found.append(Store(store).knowledge(key, (first,), [(0, 0, 0)], "logits"))
+    np.testing.assert_array_equal(*found)
+
+
+def test_a_blinded_teacher_is_chosen_anew_by_blinded_judges(tiny: Definition, plan_of: PlanOf, train: Train) -> None:
+    compare = [{"taught": "taught", "alone": "alone", "controls": ["own_input"]}]
+    plan = plan_of(tiny(choose={"stages.teacher.training.learning_rate": [1e-4, 0.3]}, compare=compare))
+    train(plan)
+    (variant,) = plan.variants
+    nodes = {name: planned.node for name, planned in variant.stages.items()}
+    node = nodes["teacher/own_input_of_taught"]
+    assert node.follows is None
+    assert [len(names) for names in node.judges] == [3, 3]
+    for name in ancestors(nodes, node.name):
+        assert nodes[name].stage.inputs == {"eda": None}
+    holdouts = [[nodes[name].holdouts for name in names] for names in node.judges]
+    assert holdouts == [[((group, 3),) for group in range(3)]] * 2
+    assert set(chosen(plan, node.name).values()) <= {0, 1}
+
+
+def test_nodes_that_share_a_key_may_call_their_teachers_otherwise(
+    tiny: Definition, plan_of: PlanOf, train: Train
+) -> None:
+    definition = tiny(choose={"stages.taught.loss.soft.weight": [0.3, 1.0]})
+    definition["stages"]["fixed"] = {"like": "taught"}
+    definition["compare"] = [{"taught": name, "alone": "alone"} for name in ("taught", "fixed")]
+    plan = plan_of(definition)
+    stages = plan.variants[0].stages
+    shared = "taught/weight=1.0/own_input"
+    assert stages[shared].key == stages["fixed/own_input"].key
+    assert stages[shared].node.teachers != stages["fixed/own_input"].node.teachers
+    table = train(plan)
+    assert {"taught/own_input", "fixed/own_input"} <= set(table["arm"].astype(str))

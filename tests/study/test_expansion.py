@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from limbeck.errors import StudyError
+from limbeck.notation import write_yaml
 from limbeck.study import parse_study
-from limbeck.study.expansion import expanded
+from limbeck.study.expansion import expanded, recipes_of
 
 TEACHER = {"model": "mlp", "inputs": ["eda", "temp"]}
 STUDENT = {"model": "mlp", "inputs": ["eda"]}
@@ -38,7 +39,7 @@ def test_one_recipe_makes_teacher_alone_and_taught_and_compares_them(
     assert arm.model == variant.stages["alone"].model
     assert arm.inputs == variant.stages["alone"].inputs == {"eda": None}
     assert arm.taught_by == ["teacher"]
-    assert arm.loss == {"hard": {"weight": 0.1}, "soft": {"weight": 0.9, "temperature": 3, "on": "all"}}
+    assert arm.loss == {"hard": {"weight": 0.1}, "soft": {"weight": 0.9, "temperature": 3}}
     (comparison,) = variant.compare
     assert (comparison.taught, comparison.alone) == ("hinton", "alone")
     assert comparison.controls == ["own_input", "scrambled"]
@@ -47,10 +48,12 @@ def test_one_recipe_makes_teacher_alone_and_taught_and_compares_them(
 def test_several_recipes_share_teacher_and_student(distilling: Callable[..., dict[str, Any]]) -> None:
     recipes = ["hinton", {"rkd": {"angle": 0}}, {"softer": {"recipe": "hinton", "temperature": 8}}, "mean_teacher"]
     (variant,) = parse_study(distilling({"recipes": recipes})).variants.values()
-    assert list(variant.stages) == ["teacher", "alone", "hinton", "rkd", "softer", "mean_teacher"]
+    made = ["teacher", "alone", "hinton", "rkd", "softer", "mean_teacher_alone", "mean_teacher"]
+    assert list(variant.stages) == made
     assert [one.taught for one in variant.compare] == ["hinton", "rkd", "softer", "mean_teacher"]
     assert variant.stages["softer"].loss["soft"]["temperature"] == 8
     assert variant.compare[-1].controls == []  # nobody reads more than the student
+    assert [one.alone for one in variant.compare] == ["alone", "alone", "alone", "mean_teacher_alone"]
 
 
 def test_what_is_written_beside_it_stays_and_may_refer_to_it(distilling: Callable[..., dict[str, Any]]) -> None:
@@ -99,7 +102,7 @@ def test_controls_and_diagnostics_are_those_that_are_asked_for(distilling: Calla
 def test_own_input_of_features_that_the_students_network_may_lack_has_to_be_asked_for(
     distilling: Callable[..., dict[str, Any]],
 ) -> None:
-    signals = {"eda": [], "temp": []}
+    signals: dict[str, list[Any]] = {"eda": [], "temp": []}
     networks = {"teacher": {"model": "sdt", "inputs": ["eda", "temp"]}, "student": {"model": "tcn", "inputs": ["eda"]}}
     answers = expanded(distilling({"recipe": "hinton", **networks}, signals=signals))["compare"][0]
     usual = expanded(distilling({"recipe": "fitnets", **networks}, signals=signals))["compare"][0]
@@ -137,6 +140,32 @@ def test_overrides_and_sweeps_reach_the_options(distilling: Callable[..., dict[s
     assert weights == [0.3, 0.6]
     with pytest.raises(StudyError, match=r"several studies; choose one of them: --set distil.weight=VALUE"):
         expanded(swept)
+
+
+def test_what_is_the_default_is_not_written(distilling: Callable[..., dict[str, Any]]) -> None:
+    usual = expanded(distilling({"recipe": "emotionkd"}))["stages"]["emotionkd"]
+    assert "map" not in usual["loss"]["hint"]
+    assert usual["steps"]["feedback"] == {"partner": "teacher", "mode": "second_order"}
+    other = expanded(distilling({"recipe": "emotionkd", "map": "linear", "quiz": 4}))["stages"]["emotionkd"]
+    assert other["loss"]["hint"]["map"] == "linear"
+    assert other["steps"]["feedback"]["quiz"] == 4
+
+
+def test_no_stage_shares_what_it_says_with_another(distilling: Callable[..., dict[str, Any]]) -> None:
+    assistants = [{"model": "mlp", "inputs": ["eda", "temp"]}] * 2
+    stages = expanded(distilling({"recipe": "takd", "assistants": assistants}))["stages"]
+    assert "&id" not in write_yaml(stages)
+    stages["takd_assistant_1"]["inputs"].append("acc")
+    assert stages["takd_assistant_2"]["inputs"] == ["eda", "temp"]
+
+
+def test_it_is_known_which_recipe_an_arm_comes_from(distilling: Callable[..., dict[str, Any]]) -> None:
+    several = {"recipes": ["hinton", {"rkd": {"angle": 0}}, {"softer": {"recipe": "hinton", "temperature": 8}}]}
+    assert recipes_of(distilling(several)) == {"hinton": "hinton", "rkd": "rkd", "softer": "hinton"}
+    assert recipes_of(distilling({"recipe": "sp"})) == {"sp": "sp"}
+    swept = {**distilling({"recipe": "sp"}), "sweep": {"distil.recipe": ["sp", "rkd"]}}
+    assert recipes_of(swept) == {"sp": "sp", "rkd": "rkd"}
+    assert recipes_of({"stages": {}}) == {}
 
 
 def test_writing_out_changes_nothing_else(distilling: Callable[..., dict[str, Any]]) -> None:

@@ -230,10 +230,10 @@ def test_a_control_starts_from_nothing_that_the_real_teacher_has_taught(tiny: De
     nodes = graph(definition)
     for control in ("own_input", "scrambled"):
         node = nodes[f"taught/{control}"]
-        assert node.start == f"hinted/{control}_of_taught"
+        assert node.start == f"hinted/{control}_before_taught"
         assert "hinted" not in ancestors(nodes, node.name)
-    assert nodes["hinted/scrambled_of_taught"].spoil == "scrambled"
-    own = nodes["hinted/own_input_of_taught"]
+    assert nodes["hinted/scrambled_before_taught"].spoil == "scrambled"
+    own = nodes["hinted/own_input_before_taught"]
     assert list(nodes[own.teachers["teacher"]].stage.inputs) == ["eda"]
     assert "teacher" not in ancestors(nodes, "taught/own_input")
 
@@ -245,8 +245,8 @@ def test_who_starts_from_a_taught_stage_is_taught_and_has_controls(tiny: Definit
     definition["stages"]["taught"] = {"like": "alone", "start": "distilled"}
     definition["stages"] = {name: definition["stages"][name] for name in ("teacher", "alone", "distilled", "taught")}
     nodes = graph(definition)
-    assert nodes["taught/scrambled"].start == "distilled/scrambled_of_taught"
-    assert nodes["distilled/scrambled_of_taught"].spoil == "scrambled"
+    assert nodes["taught/scrambled"].start == "distilled/scrambled_before_taught"
+    assert nodes["distilled/scrambled_before_taught"].spoil == "scrambled"
     assert nodes["taught/scrambled"].spoil is None
 
 
@@ -373,3 +373,117 @@ def test_cross_fitting_reaches_the_stage_that_a_partner_of_a_teacher_starts_from
     held = nodes["beside/without_1_of_2"]
     assert held.partner_starts == {"live": "live/without_1_of_2"}
     assert nodes["live/without_1_of_2"].holdouts == held.holdouts == ((0, 2),)
+
+
+# ---- starts and streams ----------------------------------------------------------------------------------------------
+
+
+def from_a_partner(tiny: Definition, model: Any = "mlp", student: Any = "mlp") -> dict[str, Any]:
+    """Return a study whose student starts from a small network that has learned beside a large one."""
+    definition = tiny()
+    definition["stages"] = {
+        "pre": {
+            "model": model,
+            "inputs": ["temp", "eda"],
+            "partners": {"small": {"model": student, "inputs": ["eda"]}},
+            "loss": {"hard": 1, "mutual": {"partner": "small"}},
+        },
+        "alone": {"model": student, "inputs": ["eda"]},
+        "taught": {"like": "alone", "start": {"stage": "pre", "partner": "small"}},
+    }
+    return definition
+
+
+def test_own_input_of_who_starts_from_a_partner_leaves_the_network_beside_it_no_other_sensor(tiny: Definition) -> None:
+    nodes = graph(from_a_partner(tiny))
+    own = nodes["taught/own_input"]
+    assert own.stage.start == nodes["taught"].stage.start
+    assert own.start == "pre/own_input_of_taught"
+    for name in ancestors(nodes, own.name):
+        assert "temp" not in nodes[name].stage.inputs
+        assert all("temp" not in (partner.inputs or {}) for partner in nodes[name].stage.partners.values())
+    # Scrambled spoils what the networks say to each other, not what they read.
+    scrambled = nodes["pre/scrambled_before_taught"]
+    assert (nodes["taught/scrambled"].start, scrambled.spoil) == (scrambled.name, "scrambled")
+    assert scrambled.stage == nodes["pre"].stage
+
+
+def test_where_a_design_gives_way_with_its_partners_the_network_itself_is_started_from(tiny: Definition) -> None:
+    definition = from_a_partner(tiny, model="fusion_cnn", student={"name": "mlp", "hidden": 5})
+    definition["signals"] = {**definition["signals"], "temp": [{"resample": 16}]}
+    definition["stages"]["pre"] |= {"inputs": ["temp"]}
+    nodes = graph(definition)
+    own = nodes["taught/own_input"]
+    assert nodes[str(own.start)].stage.model == own.stage.model
+    assert nodes[str(own.start)].stage.partners == {}
+    assert own.stage.start is not None
+    assert own.stage.start.partner is None
+
+
+def test_a_start_that_reads_more_than_the_student_is_blinded_however_far_back_it_lies(tiny: Definition) -> None:
+    definition = tiny()
+    definition["stages"]["far"] = {"model": "linear", "inputs": ["eda", "temp"]}
+    definition["stages"]["near"] = {"model": "linear", "inputs": ["eda"], "start": {"stage": "far", "reset": ["head"]}}
+    definition["stages"]["taught"] |= {"start": "near"}
+    definition["stages"]["alone"] = {"model": "linear", "inputs": ["eda"]}
+    nodes = graph(definition)
+    assert nodes["taught/own_input"].start == "near/own_input_of_taught"
+    assert all("temp" not in nodes[name].stage.inputs for name in ancestors(nodes, "taught/own_input"))
+    assert nodes["taught/scrambled"].start == "near"
+
+
+def test_a_stage_that_teaches_and_is_started_from_has_a_control_for_each(tiny: Definition) -> None:
+    """As a start it has its own inputs and a blinded teacher, as a teacher it has the student's inputs itself."""
+    definition = tiny()
+    definition["stages"] = {
+        "teacher": {"model": "linear", "inputs": ["eda", "temp"]},
+        "alone": {"model": "linear", "inputs": ["eda"]},
+        "first": {"like": "alone", "taught_by": "teacher", "loss": "soft"},
+        "taught": {"like": "alone", "taught_by": ["first", "teacher"], "loss": "soft", "start": "first"},
+    }
+    nodes = graph(definition)
+    own = nodes["taught/own_input"]
+    assert own.start == "first/own_input_before_taught"
+    assert own.teachers["first"] == "first/own_input_of_taught"
+    assert nodes[own.start].teachers == nodes[own.teachers["first"]].teachers
+
+
+def test_teachers_that_would_be_one_network_draw_numbers_of_their_own(tiny: Definition) -> None:
+    definition = tiny()
+    definition["stages"] = {
+        "warm": {"model": "linear", "inputs": ["temp"]},
+        "wide": {"model": "linear", "inputs": ["eda", "temp"]},
+        "other": {"model": "mlp", "inputs": ["eda", "temp"]},
+        "twin": {"like": "wide"},
+        "alone": {"model": "linear", "inputs": ["eda"]},
+        "taught": {"like": "alone", "taught_by": ["warm", "wide", "other", "twin"], "loss": "soft", "crossfit": 2},
+    }
+    nodes = graph(definition)
+    names = ("warm", "wide", "other", "twin")
+    assert [nodes[name].stream for name in names] == [0, 0, 0, 1]
+    # Blinded, all of one design are alike; those of cross-fitting draw as the one that they stand in for.
+    blinded = [f"{name}/own_input_of_taught" for name in names]
+    assert [nodes[name].stream for name in blinded] == [0, 1, 0, 2]
+    for name in (*names, *blinded):
+        assert {nodes[f"{name}/without_{k}_of_2"].stream for k in (1, 2)} == {nodes[name].stream}
+    assert all(nodes[name].stream == 0 for name in ("alone", "taught", "taught/own_input", "taught/scrambled"))
+
+
+def test_live_teachers_that_start_alike_draw_numbers_of_their_own(tiny: Definition) -> None:
+    definition = tiny()
+    live = {"stage": "teacher", "start": True, "learns": "frozen"}
+    hint = {"loss": "hint", "student": "hidden", "teacher": "hidden"}
+    definition["stages"] = {
+        "teacher": {"model": "mlp", "inputs": ["eda", "temp"]},
+        "twin": {"like": "teacher"},
+        "alone": {"model": "mlp", "inputs": ["eda"]},
+        "taught": {
+            "like": "alone",
+            "taught_by": ["teacher", "twin"],
+            "partners": {"teacher": live, "twin": {**live, "stage": "twin"}},
+            "loss": {"hard": 1, "one": {**hint, "of": "teacher"}, "two": {**hint, "of": "twin"}},
+        },
+    }
+    nodes = build_graph(parse_study(definition).variants[""])
+    assert [nodes[name].stream for name in ("teacher", "twin")] == [0, 1]
+    assert [nodes[f"{name}/own_input_of_taught"].stream for name in ("teacher", "twin")] == [0, 1]

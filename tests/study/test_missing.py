@@ -139,3 +139,12 @@ def test_changes_that_cannot_be_made_are_named_with_their_stage_before_anything_
 def test_one_sensor_cannot_be_dropped_from_one(tiny: Definition, plan_of: PlanOf) -> None:
     with pytest.raises(StudyError, match=r"a view of eda alone has no modality to spare"):
         plan_of(tiny(stages={"alone": {"augment": {"drop": {"eda": 0.5}}}}))
+
+
+def test_modalities_are_dropped_only_for_networks_that_can_do_without(tiny: Definition) -> None:
+    definition = tiny(stages={"taught": {"augment": {"drop": {"eda": 0.5}}}}, compare=[])
+    definition["signals"]["eda"] = []
+    for stage in definition["stages"].values():
+        stage["model"] = "student_cnn"
+    with pytest.raises(StudyError, match=r"stages\.taught\.augment\.drop: 'student_cnn' cannot do without the signals"):
+        parse_study(definition)

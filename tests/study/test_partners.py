@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from limbeck.errors import StudyError
 from limbeck.study import Plan, Run, parse_study, run_study
 
 Definition = Callable[..., dict[str, Any]]
@@ -81,9 +82,11 @@ def test_a_frozen_teacher_says_what_it_knows_and_is_not_kept(
     tiny: Definition, plan_of: PlanOf, train: Train, states: States
 ) -> None:
     found = []
-    for start in (True, False):
-        frozen = {"teacher": {"stage": "teacher", "start": start, "learns": "frozen"}}
-        plan = plan_of(with_partner(tiny, frozen, {"hard": 1, "soft": 1}, taught_by="teacher"))
+    frozen = {"teacher": {"stage": "teacher", "start": True, "learns": "frozen"}}
+    for epochs in (1, 9):
+        definition = with_partner(tiny, frozen, {"hard": 1, "soft": 1}, taught_by="teacher")
+        definition["stages"]["teacher"]["training"] = {"epochs": epochs, "learning_rate": 0.1}
+        plan = plan_of(definition)
         train(plan)
         found.append(states(plan, "taught")[0])
         assert not [name for name in found[-1] if name.startswith("partners.")]
@@ -206,6 +209,14 @@ def test_what_a_partner_reads_decides_the_key(tiny: Definition, plan_of: PlanOf)
         ({"steps": {"feedbak": {}}}, "feedback"),
         ({"steps": {"feedback": {"mode": "third_order"}}}, "second_order"),
         (
+            {"taught_by": "teacher", "loss": {"soft": 1}, "partners": {"teacher": {"learns": "frozen"}}},
+            "a teacher that does not learn knows only what it starts with; write start: true",
+        ),
+        (
+            {"taught_by": "teacher", "loss": {"soft": 1}, "partners": {"teacher": {"stage": "teacher", "start": True}}},
+            "no loss and no step trains it, since what it hands over is held fixed; write learns: frozen",
+        ),
+        (
             {"taught_by": "teacher", "loss": {"soft": 1}, "partners": {"teacher": {"model": "linear"}}},
             "it stands for the teacher 'teacher'; write stage: teacher",
         ),
@@ -218,3 +229,52 @@ def test_a_partner_that_cannot_be_is_refused(
     definition["stages"]["taught"] = {"like": "alone", **stage}
     found = mistakes(definition)
     assert any(says in mistake and mistake.startswith("stages.taught") for mistake in found), found
+
+
+def test_a_teacher_that_learns_from_labels_at_its_student_s_side_is_taken(tiny: Definition) -> None:
+    loss = {"hard": 1, "soft": 1, "partner_hard": {"partner": "teacher"}}
+    parse_study(with_partner(tiny, {"teacher": {"stage": "teacher"}}, loss, taught_by="teacher"))
+
+
+def start_from(tiny: Definition, partners: dict[str, Any], loss: dict[str, Any], partner: str) -> dict[str, Any]:
+    """Return a study in which a stage starts from a partner of another."""
+    definition = with_partner(tiny, partners, loss)
+    definition["stages"]["after"] = {"like": "alone", "start": {"stage": "taught", "partner": partner}}
+    return definition
+
+
+def test_a_start_from_a_partner_of_which_nothing_is_kept_is_refused(tiny: Definition, mistakes: Mistakes) -> None:
+    (found,) = mistakes(start_from(tiny, {"peer": {}}, {"hard": 1, "mutual": 1}, "pear"))
+    assert found == "stages.after.start.partner: 'taught' has no partner 'pear'. Did you mean 'peer'?"
+    average = {"average": {"learns": "average"}}
+    definition = start_from(tiny, average, {"hard": 1, "consistency": 1}, "average")
+    (found,) = mistakes(definition)
+    assert "does not learn by gradient (learns: average), and only what does is kept" in found
+    definition["stages"]["taught"]["predict_with"] = "average"
+    (found,) = mistakes(definition)
+    assert "so its own weights are these; remove partner" in found
+
+
+def test_a_start_is_held_against_every_stage_that_may_be_chosen(tiny: Definition, mistakes: Mistakes) -> None:
+    definition = start_from(tiny, {"peer": {}}, {"hard": 1, "mutual": 1}, "peer")
+    definition["choose"] = {"stages.taught.partners.peer.learns": ["gradient", "frozen"]}
+    assert any("'peer' of 'taught' does not learn by gradient (learns: frozen)" in one for one in mistakes(definition))
+
+
+def test_the_weights_of_a_partner_to_start_from_have_to_fit(tiny: Definition, plan_of: PlanOf) -> None:
+    partners = {"peer": {"inputs": ["eda", "temp"], "model": "linear"}}
+    definition = start_from(tiny, partners, {"hard": 1, "mutual": 1}, "peer")
+    told = r"stages\.after\.start: the weights head\.weight of the partner 'peer' of 'taught' do not fit"
+    with pytest.raises(StudyError, match=told):
+        plan_of(definition)
+    definition["stages"]["after"]["start"]["reset"] = ["haed"]
+    with pytest.raises(StudyError, match=r"the partner 'peer' of 'taught' has no part 'haed'\. Did you mean 'head'"):
+        plan_of(definition)
+
+
+def test_what_is_kept_of_partners_is_in_the_estimate(tiny: Definition, plan_of: PlanOf) -> None:
+    plan = plan_of(with_partner(tiny, {"peer": {}}, {"hard": 1, "mutual": 1}))
+    taught, alone = (plan.variants[0].stages[name] for name in ("taught", "alone"))
+    assert (taught.parameters, taught.stored) == (alone.parameters, 2 * alone.stored)
+    average = plan_of(with_partner(tiny, {"average": {"learns": "average"}}, {"hard": 1, "consistency": 1}))
+    assert average.variants[0].stages["taught"].stored == alone.stored

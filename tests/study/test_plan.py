@@ -113,6 +113,7 @@ def test_the_code_that_trains_is_read_as_a_whole() -> None:
         "terms/logits.py",
         "augment/pipeline.py",
         "training/loop.py",
+        "limbeck/metrics.py",
         "limbeck/protocols.py",
         "study/tasks.py",
     ):
@@ -219,6 +220,31 @@ def test_the_estimate_counts_what_is_left_to_do(tiny: Definition, plan_of: PlanO
     after = plan.estimate(1)
     assert after.done == len(plan.levels()[0])
     assert after.seconds < before.seconds
+
+
+def test_the_estimate_counts_how_wide_what_is_handed_over_is(
+    tiny: Definition, plan_of: PlanOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def plan(teacher: dict[str, Any]) -> Plan:
+        definition = tiny(stages=MLPS, compare=[])
+        definition["stages"]["teacher"]["model"] = {"name": "mlp", **teacher}
+        definition["stages"]["taught"]["loss"] = {
+            "soft": 1,
+            "hint": {"teacher": "hidden", "student": "hidden", "map": "linear"},
+        }
+        return plan_of(definition)
+
+    narrow, wide = plan({"hidden": 8}), plan({"hidden": 64})
+    one, other = (each.variants[0].stages["teacher"] for each in (narrow, wide))
+    assert (one.width({"logits", "hidden"}), other.width({"logits", "hidden"})) == (6, 34)
+    assert wide.variants[0].taken_width(wide.variants[0].stages["taught"].node) == 34
+    members, windows = 3, wide.variants[0].dataset.sizes["window"]
+    grown = 4 * members * (28 * windows + other.stored - one.stored)
+    assert wide.estimate(1).disk - narrow.estimate(1).disk == pytest.approx(grown)
+    whole = wide.estimate(2).memory
+    monkeypatch.setattr(room, "KNOWLEDGE_COPIES", 0)
+    largest = max(map(len, other.groups))
+    assert whole - wide.estimate(2).memory == pytest.approx(2 * 4 * 4 * largest * windows * 34)
 
 
 # ---- what is refused ------------------------------------------------------------------------------------------------
@@ -583,3 +609,90 @@ def test_what_is_left_out_is_told_by_reason_with_everything_that_it_is_about() -
     (line,) = room.by_reason(trials)
     assert line.startswith("s01, s03, s05")
     assert line.endswith("s29, s31 (320 in all): no value")
+
+
+# ---- windows without a label ----------------------------------------------------------------------------------------
+
+ON_UNLABELLED = {"taught": {"loss": {"hard": 1, "soft": {"on": "unlabelled"}}}}
+
+
+def test_a_loss_on_unlabelled_windows_is_refused_where_there_are_none(tiny: Definition, plan_of: PlanOf) -> None:
+    plan_of(tiny(stages=ON_UNLABELLED))
+    (told,) = refused(plan_of, tiny(stages=ON_UNLABELLED, protocol={"labelled": "all"}))
+    assert told.startswith("stages.taught.loss.soft.on: in repetition 0, fold 0, no window is unlabelled")
+    assert "write on: all" in told
+    (told,) = refused(plan_of, tiny(stages=ON_UNLABELLED, sweep={"protocol.labelled": [3, "all"]}))
+    assert told.startswith("labelled=all: stages.taught.loss.soft.on")
+    some = tiny(compare=[], stages=ON_UNLABELLED, protocol={"split": 4, "labelled": 4})
+    (told,) = refused(plan_of, some)
+    assert "stages.taught.loss.soft.on: in repetition 0, fold" in told
+
+
+def test_a_stage_that_sees_every_label_has_no_unlabelled_windows(tiny: Definition, plan_of: PlanOf) -> None:
+    definition = tiny(compare=[], stages=ON_UNLABELLED)
+    definition["stages"]["taught"]["labelled"] = "all"
+    (told,) = refused(plan_of, definition)
+    assert told.startswith("stages.taught.loss.soft.on: the stage sees every label (labelled: all)")
+
+
+def test_candidates_on_unlabelled_windows_are_looked_at_each(tiny: Definition, plan_of: PlanOf) -> None:
+    choose = {"stages.taught.loss.soft.on": ["all", "unlabelled"]}
+    definition = tiny(choose=choose, protocol={"labelled": "all"})
+    (told,) = refused(plan_of, definition)
+    assert told.startswith("stages.taught, chosen")
+    assert "loss.soft.on" in told
+
+
+def test_a_refit_in_which_a_loss_would_learn_nothing_is_refused(tiny: Definition, plan_of: PlanOf) -> None:
+    definition = tiny(stages=ON_UNLABELLED, refit="all")
+    (told,) = refused(plan_of, definition)
+    assert told.startswith("refit: it shows every label, so no window is unlabelled and stages.taught.loss.soft")
+    plan_of({**definition, "deploy": "alone"})
+
+
+@pytest.mark.parametrize("key", ["share", "confidence"])
+def test_a_filter_of_unlabelled_windows_is_refused_where_there_are_none_and_told_of_the_refit(
+    tiny: Definition, plan_of: PlanOf, key: str
+) -> None:
+    filtered = {"taught": {"knowledge": {key: 0.5}}}
+    (told,) = refused(plan_of, tiny(stages=filtered, protocol={"labelled": "all"}))
+    assert told.startswith(f"stages.taught.knowledge.{key}: in repetition 0, fold 0, no window is unlabelled")
+    (warning,) = plan_of(tiny(stages=filtered, refit="all")).variants[0].warnings
+    assert f"stages.taught.knowledge.{key} leaves out nothing, unlike in the folds" in warning
+    assert plan_of(tiny(stages=filtered)).variants[0].warnings == ()
+
+
+# ---- the refit ------------------------------------------------------------------------------------------------------
+
+VALIDATED: dict[str, Any] = {"protocol": {"labelled": "all"}, "data": {"options": {"subjects": 12}}}
+"""Eight labelled subjects in each fold: enough that some of them validate."""
+
+
+def test_a_temperature_that_the_refit_cannot_fit_is_refused_before_the_folds_are_trained(
+    tiny: Definition, plan_of: PlanOf
+) -> None:
+    calibrated: dict[str, Any] = {"stages": {"taught": {"knowledge": {"calibrate": True}}}, **VALIDATED}
+    plan_of(tiny(**calibrated))
+    (told,) = refused(plan_of, tiny(**calibrated, refit="all"))
+    assert told.startswith("refit: it has no validation subjects to fit the temperature of stages.taught.knowledge.cal")
+    crossfitted = tiny(**calibrated, refit="all", compare=[])
+    crossfitted["stages"]["taught"]["crossfit"] = 2
+    plan_of(crossfitted)
+    plan_of(tiny(**calibrated, refit="all", deploy="alone"))
+
+
+def test_what_is_otherwise_in_the_refit_is_a_warning(tiny: Definition, plan_of: PlanOf) -> None:
+    scored = tiny(compare=[], **VALIDATED, refit="all", deploy="taught")
+    scored["stages"]["cool"] = {"model": "linear", "inputs": ["temp"]}
+    scored["stages"]["taught"] |= {"taught_by": ["teacher", "cool"], "knowledge": {"combine": "accuracy"}}
+    (warning,) = plan_of(scored).variants[0].warnings
+    assert "stages.taught.knowledge.combine scores the teachers on the labels that they have learned from" in warning
+    scored["stages"]["taught"]["crossfit"] = 2
+    assert plan_of(scored).variants[0].warnings == ()
+    regulated = tiny(compare=[], **VALIDATED, refit="all", deploy="taught")
+    regulated["stages"]["taught"] |= {
+        "partners": {"teacher": {"stage": "teacher", "start": True}},
+        "steps": {"feedback": {"quiz": 4, "regulated": True}},
+    }
+    (warning,) = plan_of(regulated).variants[0].warnings
+    assert "the feedback of stages.taught is not regulated there" in warning

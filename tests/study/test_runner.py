@@ -23,6 +23,7 @@ from limbeck.errors import LimbeckError, ReadError
 from limbeck.recording import Corpus, Event, Recording
 from limbeck.study import Plan, Run, judge_run, load_run, parse_study, run_study
 from limbeck.study import tasks as tasks_room
+from limbeck.study.runner import comparisons_of
 from limbeck.study.store import MARKER, read_run, remove_run
 
 Definition = Callable[..., dict[str, Any]]
@@ -399,3 +400,22 @@ def change_source(monkeypatch: pytest.MonkeyPatch, subject: str, change: Callabl
         return Corpus(corpus.name, tuple(sources), corpus.left_out, corpus.truth)
 
     monkeypatch.setattr(datasets, "load", changed)
+
+
+def test_of_several_teachers_the_best_is_what_the_gap_is_measured_against(
+    tiny: Definition, plan_of: PlanOf, train: Train
+) -> None:
+    definition = tiny(protocol={"labelled": "all"}, compare=[{"taught": "taught", "alone": "alone", "controls": []}])
+    definition["stages"]["other"] = {"model": "linear", "inputs": ["temp"]}
+    definition["stages"]["taught"]["taught_by"] = ["teacher", "other"]
+    plan = plan_of(definition)
+    table = train(plan)
+    for best, worse in (("teacher", "other"), ("other", "teacher")):
+        told = table.copy()
+        right = told["truth"].to_numpy(int)
+        for arm, said in ((best, right), (worse, 1 - right)):
+            of = (told["arm"] == arm).to_numpy()
+            told.loc[of, "prediction"] = said[of]
+            told.loc[of, ["p0", "p1"]] = np.eye(2)[said[of]]
+        (comparison,) = comparisons_of(plan.variants[0], told)
+        assert (comparison.teacher, comparison.ceiling) == (best, best)

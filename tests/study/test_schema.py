@@ -641,3 +641,103 @@ def test_a_teacher_that_says_nothing_finite_is_refused_before_anything_is_traine
     monkeypatch.setattr(tasks_room, "fit", None)
     with pytest.raises(DataError, match=r"the logits of the teacher 'teacher' are not finite in 2 of the 24 windows"):
         run_task(replace(task, keys={name: (own, (0,)) for name, (own, _) in task.keys.items()}))
+
+
+# ---- knowledge that nothing is done with ----------------------------------------------------------------------------
+
+TWO = {"taught_by": ["teacher", "cool"]}
+HINT = {"hard": 1, "hint": {"teacher": "hidden", "student": "hidden", "map": "linear"}}
+TRACE = {"name": "arousal", "trace": "arousal", "within": ["calm", "aroused"]}
+
+
+def taught_with(tiny: Definition, stage: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """Return the tiny study with two possible teachers, and the taught stage changed."""
+    definition = tiny(compare=[], **changes)
+    definition["stages"]["cool"] = {"model": "mlp", "inputs": ["temp"]}
+    definition["stages"]["taught"] = {"like": "alone", "taught_by": "teacher", "loss": "soft", **stage}
+    return definition
+
+
+@pytest.mark.parametrize(
+    ("stage", "says"),
+    [
+        ({"taught_by": [], "loss": "hard", "knowledge": {"share": 0.5}}, "knowledge: it is about what teachers hand"),
+        (
+            {
+                "partners": {"teacher": {"stage": "teacher", "start": True, "learns": "frozen"}},
+                "knowledge": {"calibrate": True},
+            },
+            "knowledge: it is about what teachers hand over before the stage trains",
+        ),
+        ({"loss": HINT, "knowledge": {"calibrate": True}}, "knowledge.calibrate: it is about logits, and no loss"),
+        ({**TWO, "loss": HINT, "knowledge": {"combine": "best"}}, "knowledge.combine: it is about logits, and no loss"),
+        ({"knowledge": {"combine": {"weights": {"weights": [1]}}}}, "knowledge.combine: it puts several teachers"),
+        (
+            {**TWO, "knowledge": {"combine": {"weights": {"weights": [1, 2, 3]}}}},
+            "combine: weights: expected 2 numbers",
+        ),
+        ({**TWO, "knowledge": {"combine": {"weights": {"weights": [1, -2]}}}}, "combine: weights: expected 2 numbers"),
+        ({**TWO, "knowledge": {"combine": "weights"}}, "combine: weights: expected 2 numbers, one per teacher"),
+        ({**TWO, "knowledge": {"combine": {"weights": {"weights": ["a", 2]}}}}, "combine: weights cannot be used with"),
+        ({**TWO, "knowledge": {"combine": {"accuracy": {"tau": -1}}}}, "combine: "),
+        ({"loss": {"soft": {"on": "unlabelled"}}, "unlabelled": False}, "loss.soft.on: it would learn nothing, since"),
+        ({"knowledge": {"share": 0.5}, "unlabelled": False}, "knowledge.share: it leaves out unlabelled windows"),
+    ],
+)
+def test_what_is_said_of_knowledge_has_something_that_it_is_said_of(
+    tiny: Definition, mistakes: Mistakes, stage: dict[str, Any], says: str
+) -> None:
+    (told,) = [one for one in mistakes(taught_with(tiny, stage)) if not one.startswith("stages.cool")]
+    assert told.startswith("stages.taught."), told
+    assert says in told
+
+
+@pytest.mark.parametrize(
+    "stage",
+    [
+        {"loss": HINT, "knowledge": {"confidence": 0.8, "calibrate": True}},  # logits decide what features are taken of
+        {**TWO, "knowledge": {"combine": {"weights": {"weights": [1, 3]}}}},
+        {**TWO, "knowledge": {"combine": {"accuracy": {"tau": 0.2}}}},
+        {"knowledge": {"combine": "average"}},
+    ],
+)
+def test_what_is_done_to_knowledge_is_taken(tiny: Definition, stage: dict[str, Any]) -> None:
+    parse_study(taught_with(tiny, stage))
+
+
+@pytest.mark.parametrize(
+    ("knowledge", "says"),
+    [
+        ({"calibrate": True}, "knowledge.calibrate: it needs the probabilities of classes"),
+        ({"confidence": 0.5}, "knowledge.confidence: it needs the probabilities of classes"),
+        ({"share": 0.5}, "knowledge.share: it needs the probabilities of classes"),
+        ({"combine": "best"}, "knowledge.combine: 'best' needs the probabilities of classes; for a trace take"),
+        ({"combine": "confidence"}, "knowledge.combine: 'confidence' needs the probabilities of classes"),
+    ],
+)
+def test_what_needs_probabilities_is_refused_on_a_trace(
+    tiny: Definition, mistakes: Mistakes, knowledge: dict[str, Any], says: str
+) -> None:
+    definition = taught_with(tiny, {**TWO, "knowledge": knowledge}) | {"target": TRACE}
+    assert any(says in told for told in mistakes(definition))
+    parse_study(taught_with(tiny, {**TWO, "knowledge": {"combine": "accuracy"}}) | {"target": TRACE})
+
+
+@pytest.mark.parametrize(("on", "drawn"), [("all", True), ("unlabelled", True), ("labelled", False)])
+def test_unlabelled_windows_are_drawn_for_losses_that_learn_from_them(tiny: Definition, on: str, drawn: bool) -> None:
+    study = parse_study(taught_with(tiny, {"loss": {"hard": 1, "soft": {"on": on}}}))
+    assert study.variants[""].stages["taught"].learns_without_labels is drawn
+
+
+def test_probabilities_are_put_together_at_one_temperature() -> None:
+    definition = yaml.safe_load((Path(__file__).resolve().parents[2] / "studies" / "demo.yaml").read_text())
+    definition["stages"] |= {"second": {"like": "teacher"}}
+    taught = definition["stages"]["taught"]
+    taught |= {"taught_by": ["teacher", "second"], "knowledge": {"combine": "confidence"}}
+    taught["loss"] = {"hard": 1, "mutual": {"temperature": 0.5}, "soft": {"temperature": 4}}
+    taught["partners"] = {"peer": {}}
+    (variant,) = parse_study(definition).variants.values()
+    assert variant.stages["taught"].soft_temperatures == [4.0]
+    taught["loss"]["soft_ce"] = {"temperature": 2}
+    with pytest.raises(StudyError, match=r"losses of this stage have 4, 2; give them one"):
+        parse_study(definition)

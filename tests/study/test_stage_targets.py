@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ import pytest
 
 from limbeck import windows
 from limbeck.errors import StudyError
+from limbeck.protocols import Fold
 from limbeck.study import Plan, parse_study, run_study
+from limbeck.study import plan as plan_room
 from limbeck.study import tasks as tasks_room
 from limbeck.study.tasks import Task, run_task
 
@@ -155,3 +158,73 @@ def test_a_start_whose_head_predicts_something_else_is_refused_unless_it_is_rese
     definition["stages"]["taught"]["start"] = "before"
     with pytest.raises(StudyError, match=r"stages\.taught\.start: the weights head\.weight, head\.bias"):
         plan_of(definition)
+
+
+# ---- the folds of a target ------------------------------------------------------------------------------------------
+
+
+TWELVE = {"options": {"subjects": 12}}
+"""Eight labelled subjects in each fold: enough that some of them validate."""
+
+
+def lacking(part: str, number: int) -> Callable[[Fold, pd.DataFrame], Fold]:
+    """Return how one fold loses a part under the target of a stage, which the subjects in it do not have."""
+
+    def follow(fold: Fold, table: pd.DataFrame) -> Fold:
+        return replace(fold, **{part: np.empty(0, np.int64)}) if fold.fold == number else fold
+
+    return follow
+
+
+def test_members_are_grouped_by_the_unlabelled_windows_of_their_stage_s_target(
+    tiny: Definition, plan_of: PlanOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    definition = transfer(tiny, compare=[], engine={"backend": "looped", "group": 9})
+    monkeypatch.setattr(plan_room, "with_target_of", lacking("unlabelled", 1))
+    stages = plan_of(definition).variants[0].stages
+    assert sorted(map(len, stages["alone"].groups)) == [3]
+    assert sorted(map(len, stages["before"].groups)) == [1, 2]
+
+
+def test_what_needs_validation_or_unlabelled_windows_is_held_against_the_folds_of_the_target(
+    tiny: Definition, plan_of: PlanOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    definition = transfer(tiny, compare=[], protocol={"labelled": "all"}, data=TWELVE)
+    definition["stages"] = {
+        "rested": {"model": "mlp", "inputs": ["eda", "temp"], "target": RESTING},
+        **definition["stages"],
+    }
+    definition["stages"]["before"] |= {"taught_by": "rested", "loss": "soft", "knowledge": {"calibrate": True}}
+    plan_of(definition)
+    with monkeypatch.context() as patch:
+        patch.setattr(plan_room, "with_target_of", lacking("validation", 1))
+        with pytest.raises(StudyError, match=r"stages\.before\.knowledge\.calibrate: a fold has no validation"):
+            plan_of(definition)
+    definition["protocol"]["labelled"] = 3
+    definition["stages"]["before"] |= {"loss": {"soft": {"on": "unlabelled"}}, "knowledge": {}}
+    plan_of(definition)
+    monkeypatch.setattr(plan_room, "with_target_of", lacking("unlabelled", 1))
+    with pytest.raises(StudyError, match=r"stages\.before\.loss\.soft\.on: in repetition 0, fold 1, no window"):
+        plan_of(definition)
+
+
+def test_labelled_subjects_without_the_target_of_a_stage_are_a_mistake_of_the_stage(
+    tiny: Definition, plan_of: PlanOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = windows.table
+
+    def nowhere(dataset: Any) -> pd.DataFrame:
+        found = table(dataset)
+        return found.assign(target=-1) if dataset["target"].attrs["name"] == "resting" else found
+
+    monkeypatch.setattr(plan_room.windows_room, "table", nowhere)
+    with pytest.raises(StudyError, match=r"stages\.before\.target: The labelled subjects of repetition 0, fold 0"):
+        plan_of(transfer(tiny, compare=[]))
+
+
+def test_the_kind_of_a_stage_s_own_target_decides_what_its_losses_may_be(tiny: Definition, mistakes: Mistakes) -> None:
+    definition = transfer(tiny, LEVEL, compare=[])
+    definition["stages"]["before"] |= {"taught_by": "level", "loss": {"dkd": {}}}
+    definition["stages"]["level"] = {"model": "mlp", "inputs": ["temp"], "target": LEVEL}
+    (told,) = mistakes(definition)
+    assert told.startswith("stages.before.loss.dkd: dkd is for a class, and the target is a trace")

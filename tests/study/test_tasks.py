@@ -14,11 +14,15 @@ import xarray as xr
 
 from limbeck import windows
 from limbeck.distillation import fit_temperature
-from limbeck.study import Plan
+from limbeck.errors import LimbeckError
+from limbeck.models import InputShape
+from limbeck.study import Plan, parse_study
 from limbeck.study import tasks as room
+from limbeck.study.graph import build_graph
 from limbeck.study.store import Store
 from limbeck.study.tasks import Task, run_task
 from limbeck.training import Settings, fit
+from limbeck.training.sights import SECOND
 
 Definition = Callable[..., dict[str, Any]]
 PlanOf = Callable[..., Plan]
@@ -640,3 +644,87 @@ def test_knowledge_that_is_asked_for_later_is_what_it_would_have_been(tiny: Defi
     pd.testing.assert_frame_equal(
         Store(wanted.store).predictions(wanted.key, 0), Store(late.store).predictions(late.key, 0)
     )
+
+
+# ---- changes of windows, starts, views ------------------------------------------------------------------------------
+
+
+SIGNALS = {"eda": InputShape(1, 64, 16.0), "temp": InputShape(1, 64, 16.0)}
+EDA = {"eda": SIGNALS["eda"]}
+
+
+def changed(tiny: Definition, **stage: Any) -> dict[str, Any]:
+    """Return how windows are changed in an arm that learns to say the same of two sights."""
+    partners = {"rich": {"model": "fusion_cnn", "inputs": ["eda", "temp"]}, "average": {"learns": "average"}}
+    definition = tiny(signals={"eda": [{"resample": 16}], "temp": [{"resample": 16}]}, compare=[])
+    definition["stages"] = {
+        "taught": {
+            "model": "fusion_cnn",
+            "inputs": ["eda"],
+            "partners": partners,
+            "loss": {"hard": 1, "mutual": {"partner": "rich"}, "consistency": 1},
+            **stage,
+        }
+    }
+    (variant,) = parse_study(definition).variants.values()
+    node = build_graph(variant)["taught"]
+    found = room.make_augmentations(node, EDA, {"rich": SIGNALS})
+    return {name: augmentation.resolved() for name, augmentation in found.items()}
+
+
+def test_a_loss_that_needs_a_second_sight_leaves_the_plain_one_as_the_stage_has_it(tiny: Definition) -> None:
+    found = changed(tiny)
+    assert set(found) == {SECOND, "rich", "average"}
+    assert found["average"] == found[SECOND]
+    assert all(found[SECOND].values())
+
+    written = changed(tiny, augment={"eda": [{"jitter": 0.3}]})
+    assert set(written) == {"", "rich", "average"}
+    assert written["average"] == written[""]
+
+
+def test_a_partners_second_sight_changes_as_the_stage_says_where_it_reads_the_same(tiny: Definition) -> None:
+    by_default = changed(tiny)["rich"]
+    found = changed(tiny, augment={"eda": [{"jitter": 0.3}]})
+    assert found["rich"]["eda"] == found[""]["eda"]
+    assert found["rich"]["temp"] == by_default["temp"]
+    assert changed(tiny, augment="weak")["rich"] != by_default
+
+
+@pytest.mark.parametrize("partner", ["nobody", "average"])
+def test_a_start_that_has_left_no_weights_is_refused(
+    tiny: Definition, plan_of: PlanOf, tmp_path: Path, partner: str
+) -> None:
+    definition = tiny(compare=[], signals={"temp": None})
+    peers = {"peer": {}, "average": {"learns": "average"}}
+    loss = {"hard": 1, "mutual": {"partner": "peer"}, "consistency": 1}
+    definition["stages"] = {
+        "pre": {"model": "linear", "inputs": ["eda"], "partners": peers, "loss": loss},
+        "taught": {"model": "linear", "inputs": ["eda"], "start": {"stage": "pre", "partner": "peer"}},
+    }
+    before, task = first_member(plan_of(definition))
+    run_task(before)
+    start = task.node.stage.start
+    assert start is not None
+    stage = task.node.stage.model_copy(update={"start": start.model_copy(update={"partner": partner})})
+    with pytest.raises(
+        LimbeckError, match=rf"'pre' has left no weights called partners\.{partner}.*network, partners\.peer"
+    ):
+        run_task(replace(task, node=replace(task.node, stage=stage)))
+
+
+def test_as_many_views_are_kept_as_take_no_more_than_the_windows_twice(tiny: Definition, plan_of: PlanOf) -> None:
+    (variant,) = plan_of(tiny()).variants
+    size = sum(values.nbytes for values in variant.dataset.data_vars.values())
+    how = [f'{{"mode": "train", "clip": {{"eda": {limit}}}}}' for limit in range(1, 40)]
+    views = room._Views(least=2)
+    first = views.of(variant.windows, "", (("eda", None),), how[0])
+    assert views.of(variant.windows, "", (("eda", None),), how[0]) is first
+    own = first.inputs["eda"].nbytes
+    room_for = int(2 * size // own)
+    assert 4 < room_for < 39
+    for text in how:
+        views.of(variant.windows, "", (("eda", None),), text)
+    assert len(views.kept) == room_for
+    assert views.of(variant.windows, "", (("eda", None),), how[-1]) is next(reversed(views.kept.values()))
+    assert (variant.windows, "", (("eda", None),), how[0]) not in views.kept

@@ -163,3 +163,16 @@ def test_random_changes_are_keyed_by_member_step_and_sight(member: Member) -> No
     ]
     assert first not in others
     assert len({tuple(other) for other in others}) == 4
+
+
+def test_a_stream_of_its_own_makes_another_network_on_the_same_windows(fold: Callable[..., Fold]) -> None:
+    first, second = Member(fold(1), 3), Member(fold(1), 3, stream=1)
+
+    assert draws.initialisation_seed(first) != draws.initialisation_seed(second)
+    assert draws.initialisation_seed(second) != draws.initialisation_seed(Member(fold(1), 3, stream=2))
+    drawn = [draws.batches(member, 0, steps=2, labelled=8, unlabelled=0) for member in (first, second)]
+    assert not np.array_equal(*drawn)
+    assert np.isin(drawn[1], first.fold.labelled).all()
+    # Whoever has none draws as from the plain key.
+    expected = np.random.default_rng([*first.key, 7]).random(3)
+    np.testing.assert_array_equal(draws.generator(first, 7).random(3), expected)

@@ -180,7 +180,9 @@ def train_plainly(problem: Any, position: int) -> dict[str, Tensor]:
             loss = loss + plain_teaching(problem, learner, outputs, position, index, weights)
         optimiser.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(learner.parameters(), settings.clip)
+        for part in (network, learner.losses):  # what helps has no say in how far the network may move
+            if own := list(part.parameters()):
+                nn.utils.clip_grad_norm_(own, settings.clip)
         optimiser.step()
         if settings.schedule == "cosine":
             schedule.step()
@@ -532,6 +534,20 @@ def test_knowledge_that_is_missing_is_refused(taught_problem: Any) -> None:
         taught_problem.but(taught=replace(taught, teachers={})).fit_on(taught_problem.ensemble("looped"))
 
 
+def test_a_member_that_could_learn_nothing_is_refused(taught_problem: Any) -> None:
+    soft = taught_problem.but(losses={"soft": {"on": "unlabelled"}})
+    with pytest.raises(DataError, match="soft: all losses are on unlabelled windows, of which repetition 0, fold 0"):
+        soft.but(taught=replace(soft.taught, unlabelled=False)).fit()
+
+    trust = torch.ones(soft.taught.logits.shape[:2])
+    member = soft.members[2]
+    trust[2, torch.from_numpy(member.fold.unlabelled)] = 0.0
+    filtered = replace(soft.taught, trust=trust)
+    with pytest.raises(DataError, match=f"None of the {len(member.fold.unlabelled)} unlabelled windows of .* fold 2"):
+        soft.but(taught=filtered).fit()
+    taught_problem.but(taught=filtered).fit()  # with labels there is something left to learn
+
+
 def test_a_fold_without_labels_is_refused(problem: Any) -> None:
     member = problem.members[1]
     empty = Member(replace(member.fold, labelled=np.empty(0, np.int64)), member.seed)
@@ -761,7 +777,9 @@ def cotrained(problem: Any, rich: Any, beside: Any, windows: Callable[..., Any])
             ),
             "a live teacher with dropout": problem.but(
                 losses=soft,
-                partners={"teacher": beside("rich_cnn", rich, learns="frozen", teaches=True, options={"dropout": True})},
+                partners={
+                    "teacher": beside("rich_cnn", rich, learns="frozen", teaches=True, options={"dropout": True})
+                },
             ),
         }[name]
 
@@ -1023,3 +1041,124 @@ def test_the_scrambled_control_shows_a_partner_other_windows(cotrained: Callable
     for modality in ("eda", "temp"):
         assert torch.equal(moved["teacher/plain"].inputs[modality], other["teacher/plain"].inputs[modality])
         assert not torch.equal(moved["teacher/plain"].inputs[modality], plain["teacher/plain"].inputs[modality])
+
+
+def test_networks_and_losses_are_clipped_apart(cotrained: Callable[[str], Any]) -> None:
+    ensemble = cotrained("feedback with hints").ensemble("looped")
+
+    names = [name for name, _, _ in ensemble._layout]
+    for part, prefix in zip(ensemble.parts, ("network.", "losses.", "partners.teacher."), strict=True):
+        assert part == ensemble.columns((prefix,))
+        assert any(name.startswith(prefix) for name in names)
+    assert (ensemble.parts[0].start, ensemble.parts[-1].stop) == (0, ensemble.flat.shape[1])
+
+
+class Shrink(Loss):
+    """Pulls what the network says to zero: nothing that predicts."""
+
+    def forward(self, said: Said, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        value = said.plain.prediction.square().mean()
+        return value, {"shrink": value}
+
+
+def test_a_head_that_nothing_teaches_to_predict_is_not_validated(problem: Any) -> None:
+    chosen = problem.but(losses={"hard": {}}, settings=replace(problem.settings, epochs=2))
+    assert any(row["split"] == "validation" for row in chosen.fit("looped").history)
+
+    class Pretext(type(chosen)):  # type: ignore[misc]
+        def build(self) -> Any:
+            learner = super().build()
+            return type(learner)(learner.network, {"shrink": Shrink()}, learner.context)
+
+    pretext = Pretext(**{name: getattr(chosen, name) for name in chosen.__dataclass_fields__})
+    trained = pretext.fit("looped")
+
+    assert {row["split"] for row in trained.history} == {"train"}
+    assert trained.epochs == [2] * len(chosen.members)
+
+
+@every_backend
+def test_a_partner_that_is_shown_other_windows_learns_what_is_true_of_these(
+    cotrained: Callable[[str], Any], backend: str
+) -> None:
+    chosen = cotrained("a partner that learns").only([0])
+
+    class Told(Loss):
+        """Remembers the targets of the network and of its partner."""
+
+        @property
+        def partner_sights(self) -> dict[str, tuple[str, ...]]:
+            return {"peer": ("plain",)}
+
+        def forward(self, said: Said, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+            value = (batch.target_of("peer") != batch.target).float().mean() + 0.0 * said.plain.prediction.sum()
+            return value, {"differ": value}
+
+    chosen = chosen.but(own_losses={"told": Told}, settings=replace(chosen.settings, epochs=1, patience=None))
+    target = chosen.windows.target
+    order = torch.arange(len(target))
+    labelled = torch.from_numpy(chosen.members[0].fold.labelled)
+    order[labelled] = labelled[torch.argsort(target[labelled], descending=True, stable=True)]
+    differ = float((target[order] != target)[labelled].float().mean())
+    read = {name: replace(own, order=order[None]) for name, own in chosen.read_by_partners.items()}
+
+    def difference(partners: Any) -> float:
+        trained = loop.fit(chosen.ensemble(backend), chosen.windows, chosen.settings, partners=partners)
+        return float(next(row["told.differ"] for row in trained.history if row["split"] == "train"))
+
+    assert difference(chosen.read_by_partners) == 0.0
+    assert differ > 0.2
+    assert abs(difference(read) - differ) < 0.15
+
+    sights = Sights(chosen.ensemble(backend).skeleton, chosen.windows, read, {}, chosen.members)
+    index = labelled[:6][None]
+    found = sights.quiz(index, "peer")
+    assert torch.equal(found["quiz"].notes["target"], target[index])
+    assert torch.equal(found["peer/quiz"].notes["target"], target[order[index]])
+
+
+def test_a_partner_is_never_told_a_label_that_is_hidden(
+    cotrained: Callable[[str], Any], half_labelled_members: list[Member]
+) -> None:
+    seen: list[Tensor] = []
+
+    class Told(Loss):
+        """Remembers what a partner may learn of unlabelled windows."""
+
+        @property
+        def partner_sights(self) -> dict[str, tuple[str, ...]]:
+            return {"peer": ("plain",)}
+
+        def forward(self, said: Said, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+            seen.append((batch.target_of("peer") * (1 - batch.labelled)).sum().detach())
+            return said.plain.prediction.square().mean(), {}
+
+    chosen = cotrained("a partner that learns").but(members=half_labelled_members[:1], own_losses={"told": Told})
+    chosen = chosen.but(taught=Taught(unlabelled=True), settings=replace(chosen.settings, epochs=1, patience=None))
+    order = torch.arange(len(chosen.windows.target))[None]
+    read = {name: replace(own, order=order) for name, own in chosen.read_by_partners.items()}
+
+    loop.fit(chosen.ensemble("looped"), chosen.windows, chosen.settings, chosen.taught, partners=read)
+
+    assert seen
+    assert all(float(value) == 0.0 for value in seen)
+
+
+def test_labels_teach_a_partner_what_it_is_shown_and_not_what_the_network_is_shown(
+    cotrained: Callable[[str], Any],
+) -> None:
+    chosen = cotrained("a partner that learns").only([0]).but(own_losses={})
+    chosen = chosen.but(losses={"hard": {}, "partner_hard": {"partner": "peer"}})
+    chosen = chosen.but(settings=replace(chosen.settings, epochs=12, patience=None, learning_rate=0.02))
+    target, labelled = chosen.windows.target, torch.from_numpy(chosen.members[0].fold.labelled)
+    order = torch.arange(len(target))
+    turned = labelled[torch.argsort(target[labelled], stable=True)]
+    order[turned] = turned.flip(0)  # windows of one class are shown for those of the other
+    read = {name: replace(own, order=order[None]) for name, own in chosen.read_by_partners.items()}
+
+    trained = loop.fit(chosen.ensemble("looped"), chosen.windows, chosen.settings, partners=read)
+
+    rows = [row for row in trained.history if row["split"] == "train"]
+    (term,) = [name for name in rows[0] if name.endswith("peer")]
+    assert float((target[order] != target)[labelled].float().mean()) > 0.5
+    assert rows[-1][term] < 0.3

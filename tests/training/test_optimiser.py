@@ -96,3 +96,11 @@ def test_half_a_cosine_runs_over_each_members_own_steps() -> None:
         )
         optimiser.step()
         reference.step()
+
+
+def test_what_is_clipped_apart_does_not_shrink_each_other() -> None:
+    gradient = torch.tensor([[3.0, 4.0, 0.3, 0.4], [0.3, 0.4, 30.0, 40.0]])
+
+    clipped = clip_by_member(gradient, 1.0, [slice(0, 2), slice(2, 4)])
+
+    torch.testing.assert_close(clipped, torch.tensor([[0.6, 0.8, 0.3, 0.4], [0.3, 0.4, 0.6, 0.8]]))

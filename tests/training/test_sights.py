@@ -12,6 +12,7 @@ from torch import Tensor
 from limbeck.augment import Augmentation
 from limbeck.distillation import Batch, Loss, Said
 from limbeck.training import Sights
+from limbeck.training.sights import SECOND
 
 INDEX = torch.tensor([[24, 40, 99, 100], [30, 31, 90, 24], [90, 91, 92, 93], [0, 1, 2, 3], [5, 3, 1, 70]])
 
@@ -126,3 +127,13 @@ def test_a_quiz_shows_windows_as_they_are_with_the_truth(twice: Any, windows: Ca
     for sight in found.values():
         assert torch.equal(sight.inputs["eda"], plain)
         assert torch.equal(sight.notes["target"], twice.windows.target[INDEX])
+
+
+def test_the_second_sight_may_change_while_the_plain_one_stays_as_it_is(twice: Any) -> None:
+    plain = sights_of(twice).of(INDEX, 0)["plain"].inputs["eda"]
+
+    found = sights_of(twice, spec={SECOND: JITTER, "slow": JITTER}).of(INDEX, 0)
+
+    assert torch.equal(found["plain"].inputs["eda"], plain)
+    for name in ("second", "slow/second"):
+        assert 0.3 < float((found[name].inputs["eda"] - plain).std()) < 0.7

@@ -9,8 +9,9 @@ imports what it needs when it runs, so that ``--help`` is there at once.
 `runs`       ``runs``: list, show, remove
 `knowledge`  ``knowledge``: what the teachers of a run handed over
 `datasets`   ``datasets``: list, describe, fetch, inspect, validate, convert
-`models`     ``models``; `methods`: ``methods``, the recipes of teaching
+`models`     ``models``; `methods`: ``methods``, the recipes of teaching; `losses`: ``losses``
 `catalogue`  ``features``, ``targets``
+`describing` what registered things say of themselves
 `printing`   tables and facts; `progress` how far the work is; `processes` how many work
 ============ ==========================================================================
 """
@@ -28,6 +29,7 @@ from limbeck import __version__
 from limbeck.cli.catalogue import features, targets
 from limbeck.cli.datasets import datasets_app
 from limbeck.cli.knowledge import knowledge
+from limbeck.cli.losses import losses
 from limbeck.cli.methods import methods
 from limbeck.cli.models import models
 from limbeck.cli.printing import ArgumentError
@@ -63,7 +65,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
 )
-for _command in (run, report, knowledge, predict, methods, models, features, targets):
+for _command in (run, report, knowledge, predict, methods, losses, models, features, targets):
     app.command()(_command)
 app.add_typer(runs_app, name="runs")
 app.add_typer(datasets_app, name="datasets")

@@ -68,6 +68,13 @@ def knowledge(
 
     How right it was and how sure, by class and subject, over folds, repetitions and seeds together. The truth
     of windows whose labels the protocol hid is looked at for this display only.
+
+    Example: limbeck knowledge runs/NAME --stage teacher --figure teacher.png. limbeck runs lists the runs; stages and
+    variants are named in the study and by limbeck run STUDY --dry-run, and those of a run here without --stage.
+
+    Confidence: probability of the class decided for. Entropy: how spread the probabilities are; its share is 1 where
+    all classes are alike. Margin: between the two likeliest classes. ECE: how far confidence is from accuracy. NLL:
+    cost of the true class. Effective rank: how many directions a feature uses.
     """
     one_thread()
     from limbeck.report.signals import refuse_to_replace

@@ -22,12 +22,19 @@ REASONS_SHOWN = 20
 
 def print_plan(plan: Plan, jobs: int, *, keys: bool) -> None:
     """Print what a run will do and take; stages that are those of an earlier variant are not printed again."""
+    from limbeck.study.expansion import recipes_of
+
     printed: dict[tuple[tuple[str, ...], ...], str] = {}
+    recipes = recipes_of(plan.study.definition)
+    written = plan.study.definition.get("stages") or {}
     for variant in plan.variants:
         label = f" [{variant.label}]" if variant.label else ""
         typer.echo(f"{plan.study.name}{label}: {variant.variant.question}".rstrip(": "))
         print_facts(_variant_facts(variant))
-        rows = tuple(_stage_row(variant, name, key=keys) for name in variant.stages)
+        rows = tuple(
+            _stage_row(variant, name, recipe="" if name in written else _recipe(name, recipes), key=keys)
+            for name in variant.stages
+        )
         if rows in printed:
             typer.echo(f"  stages as for {printed[rows]}")
         else:
@@ -119,7 +126,13 @@ def _shape(plan: VariantPlan, modality: str) -> str:
     return f"{modality} {variable.shape[1]} x {variable.shape[2]} ({variable.attrs['rate']:g} Hz)"
 
 
-def _stage_row(plan: VariantPlan, name: str, *, key: bool) -> tuple[str, ...]:
+def _recipe(name: str, recipes: Mapping[str, str]) -> str:
+    """Return the recipe whose arm a stage is, or leads to; empty for others."""
+    own = [arm for arm in recipes if name == arm or name.startswith(f"{arm}_")]
+    return recipes[max(own, key=len)] if own and "/" not in name else ""
+
+
+def _stage_row(plan: VariantPlan, name: str, *, recipe: str, key: bool) -> tuple[str, ...]:
     """Return a stage's name and what it is; of a derived stage, what sets it apart from the one it comes from."""
     planned = plan.stages[name]
     what = _facts_of(planned)
@@ -127,6 +140,8 @@ def _stage_row(plan: VariantPlan, name: str, *, key: bool) -> tuple[str, ...]:
     if origin in plan.stages:
         known = _facts_of(plan.stages[origin])
         what = {"origin": f"as {origin}"} | {fact: text for fact, text in what.items() if text != known.get(fact)}
+    if recipe:
+        what["recipe"] = f"by recipe {recipe}"
     if key:
         what["tasks"] = f"in {counted(len(planned.groups), f'{planned.backend} task')}"
     row = (name, "; ".join(what.values()))
@@ -180,11 +195,10 @@ def _facts_of(planned: PlannedStage) -> dict[str, str]:
 
 
 def _loss(name: str, options: Mapping[str, Any]) -> str:
-    """Return a loss with its weight and options: ``0.5 soft (temperature 2)``; what is as ever is left out."""
-    others = {key: value for key, value in options.items() if key != "weight" and value is not None}
-    if others.get("on") == "all":
-        del others["on"]
-    if others.get("loss") == name:
-        del others["loss"]
+    """Return a loss with its weight and options: ``0.5 soft (temperature 4)``; what is so by default is left out."""
+    from limbeck.distillation import LOSSES
+
+    usual = {**LOSSES.options(str(options.get("loss", name))), "loss": name}
+    others = {key: value for key, value in options.items() if key != "weight" and value != usual.get(key)}
     shown = ", ".join(f"{k} {v:g}" if isinstance(v, float) else f"{k} {v}" for k, v in others.items())
     return f"{options.get('weight', 1):g} {name}" + (f" ({shown})" if shown else "")

@@ -49,6 +49,9 @@ def run(
 
     Its stages are trained with their controls, fold by fold; the verdict is made from the test predictions. What is
     done already is not done again: a run that was stopped goes on where it was.
+
+    A study writes its stages out, or names under distil a recipe of the literature that makes them (recipe: hinton,
+    with a teacher and a student). limbeck methods lists the recipes, limbeck losses what a stage can learn by.
     """
     import warnings
 

@@ -18,7 +18,7 @@ from limbeck.datasets.files import chosen
 from limbeck.errors import DataError, ReadError, did_you_mean
 from limbeck.recording import MODALITIES, Corpus, LeftOut, Recording, Source, which_modality
 
-__all__ = ["join", "joined", "source_of"]
+__all__ = ["is_joined", "join", "joined", "source_of"]
 
 _NAME = "joined"
 _BETWEEN = ":"
@@ -29,8 +29,13 @@ _MODULE = "limbeck.datasets.joined"
 _Value = TypeVar("_Value")
 
 
+def is_joined(corpus: Corpus) -> bool:
+    """Whether a corpus is several data sets put together; subjects of others may have a colon in their names, too."""
+    return corpus.name == _NAME
+
+
 def source_of(subject: str) -> str:
-    """Return the data source of a subject: ``deap`` of ``deap:s01``, ``""`` of a subject of a single corpus.
+    """Return the data source of a subject of a joined corpus: ``deap`` of ``deap:s01``, ``""`` without a colon.
 
     Parameters
     ----------

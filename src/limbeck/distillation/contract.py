@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
@@ -85,6 +85,14 @@ class Batch(NamedTuple):
     progress: Tensor
     strength: Tensor
 
+    def target_of(self, partner: str) -> Tensor:
+        """Return the targets (batch,) of the windows that a partner is shown.
+
+        Those of the network, unless a control shows the partner other ones; zero where `labelled` is 0.
+        """
+        sight = self.sights.get(f"{partner}/plain")
+        return self.target if sight is None else sight.notes.get("target", self.target)
+
 
 class Said(NamedTuple):
     """What the networks said of a batch.
@@ -139,9 +147,14 @@ class Context:
     networks : mapping of str to nn.Module
         The network under ``""`` and its partners, to ask what they are made of; a loss keeps none of them.
     learns : mapping of str to str
-        By partner ``gradient``, ``average`` or ``no``.
+        By partner ``gradient``, ``average`` or ``frozen``.
     noisy : frozenset of str
         Partners that no gradient trains and whose dropout stays on.
+    balanced_trust : bool
+        Whether the trust in unlabelled windows already makes the teacher's decisions weigh alike, so that a loss that
+        weighs them by class once more would turn an imbalance round.
+    form : str
+        How far a predicted trace is from the labels for the stage's loss ``hard``: ``mse``, ``l1`` or ``ccc``.
     """
 
     kind: str
@@ -156,6 +169,12 @@ class Context:
     networks: Mapping[str, nn.Module] = field(default_factory=dict)
     learns: Mapping[str, str] = field(default_factory=dict)
     noisy: frozenset[str] = frozenset()
+    balanced_trust: bool = False
+    form: str = "mse"
+
+    def kept(self) -> Context:
+        """Return what a loss may keep: all but the networks, which are copied and stored apart from it."""
+        return replace(self, networks={})
 
 
 class Loss(nn.Module):

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from limbeck.distillation.contract import Batch, Context, Loss, Said, Sight, as_batch_of
-from limbeck.distillation.functional.labels import hard_target, mean_squared_error
+from limbeck.distillation.terms.labels import Hard, error_of
 from limbeck.errors import LimbeckError
 from limbeck.models.contract import InputShape, Outputs, dry_run
 from limbeck.models.layers import Dropout
@@ -105,6 +105,7 @@ class Learner(nn.Module):
             networks={"": network, **beside},
             learns={name: partner.learns for name, partner in partners.items()},
             noisy=frozenset(n for n, partner in partners.items() if partner.dropout and partner.learns != "gradient"),
+            form=next((loss.form for loss in losses.values() if isinstance(loss, Hard)), context.form),
         )
         _join(losses, self.context)
         self.losses = nn.ModuleDict(losses)
@@ -187,10 +188,7 @@ class Learner(nn.Module):
             target = sight.notes["target"]
             prediction = network(sight.inputs).prediction
             every = torch.ones_like(batch.labelled[:1]).expand(target.shape)
-            if self.context.kind == "class":
-                found[name] = hard_target(prediction, target, batch.class_weights, every)["hard"]
-            else:
-                found[name] = mean_squared_error(prediction, target, every)["hard"]
+            found[name] = error_of(self.context, prediction, target, batch.class_weights, every)
         return found["network"], found
 
     def say(self, batch: Batch, *, linked: bool = False) -> Said:

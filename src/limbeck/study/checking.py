@@ -8,14 +8,15 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
 from pydantic import ValidationError
 
 from limbeck import datasets
 from limbeck.distillation.contract import LOSSES, Loss, make_losses
 from limbeck.distillation.controls import CREDIT, DIAGNOSTICS
 from limbeck.distillation.steps import make_steps
-from limbeck.distillation.teachers import COMBINATIONS
-from limbeck.errors import LimbeckError, StudyError, did_you_mean
+from limbeck.distillation.teachers import COMBINATIONS, combine
+from limbeck.errors import DataError, LimbeckError, StudyError, did_you_mean
 from limbeck.metrics import METRICS
 from limbeck.models.classical import is_classical
 from limbeck.models.contract import MODELS, class_of
@@ -25,6 +26,7 @@ from limbeck.study.grammar import (
     IN_MEMORY,
     NAME,
     Comparison,
+    Knowledge,
     Part,
     Stage,
     Training,
@@ -187,6 +189,8 @@ def reference_mistakes(definition: Mapping[str, Any]) -> list[str]:
         if modality not in signals
     ]
     mistakes += _cycle_mistakes(stages, others)
+    for name, raw in stages.items():
+        mistakes += _start_mistakes(name, _valid(Stage, raw), stages, others)
     comparisons = definition.get("compare")
     comparisons = comparisons if isinstance(comparisons, list) else []
     for position, raw in enumerate(comparisons):
@@ -479,15 +483,15 @@ def reading_mistakes(stages: Mapping[str, Any], signals: Mapping[str, Any]) -> l
         view = as_view(stage.get("inputs")) if model in MODELS else None
         read = [modality for modality in view if modality in pipelines] if isinstance(view, Mapping) else []
         reads = getattr(class_of(model), "reads", None) if read else None
-        lost = _as_list_of(stage.get("without")) if isinstance(stage, Mapping) else []
-        lost = [modality for modality in lost if modality in read and not pipelines[modality].features]
-        if lost and not getattr(class_of(model), "missing_modalities", False):
-            able = [other for other in MODELS if getattr(class_of(other), "missing_modalities", False)]
-            mistakes.append(
-                f"stages.{name}.without: '{model}' cannot do without the signals of {' and '.join(lost)}; take a model "
-                f"that declares missing_modalities ({', '.join(able)}), or make features of them, which then stand at "
-                "their mean."
-            )
+        for key, gone in _lost_modalities(stage).items():
+            lost = [modality for modality in gone if modality in read and not pipelines[modality].features]
+            if lost and not getattr(class_of(model), "missing_modalities", False):
+                able = [other for other in MODELS if getattr(class_of(other), "missing_modalities", False)]
+                mistakes.append(
+                    f"stages.{name}.{key}: '{model}' cannot do without the signals of {' and '.join(lost)}; take a model "
+                    f"that declares missing_modalities ({', '.join(able)}), or make features of them, which then stand "
+                    "at their mean."
+                )
         raw = [modality for modality in read if not pipelines[modality].features]
         made = [modality for modality in read if pipelines[modality].features]
         if reads == "features" and raw:
@@ -502,6 +506,17 @@ def reading_mistakes(stages: Mapping[str, Any], signals: Mapping[str, Any]) -> l
                 f"the features step of signals.{made[0]} or choose a model for features (mlp, linear)."
             )
     return mistakes
+
+
+def _lost_modalities(stage: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the modalities that a stage loses in training or at test, by the key that says so."""
+    augment = stage.get("augment")
+    dropped = augment.get("drop") if isinstance(augment, Mapping) else None
+    found = {
+        "without": _as_list_of(stage.get("without")),
+        "augment.drop": list(dropped) if isinstance(dropped, Mapping) else [],
+    }
+    return {key: [name for name in names if isinstance(name, str)] for key, names in found.items()}
 
 
 def _unused_signals(stages: Sequence[Any], signals: Mapping[str, Any]) -> list[str]:
@@ -566,10 +581,24 @@ def _teaching_mistakes(name: str, stage: Stage | None) -> list[str]:
             f"stages.{name}.crossfit: features of different teachers live in different spaces, so "
             f"{' and '.join(features)} cannot be cross-fitted; use soft or a relational loss (similarity, rkd)."
         )
+    mistakes += _knowledge_use_mistakes(name, stage, losses)
     if stage.unlabelled and not stage.learns_without_labels:
         mistakes.append(
-            f"stages.{name}.unlabelled: without a teacher there is nothing to learn from unlabelled windows."
+            f"stages.{name}.unlabelled: no loss of this stage learns from unlabelled windows; add a teacher with soft "
+            "or hint, write on: all where a loss says on: labelled, or remove unlabelled."
         )
+    if stage.unlabelled is False:
+        mistakes += [
+            f"stages.{name}.loss.{key}.on: it would learn nothing, since this stage has unlabelled: false; write "
+            "on: all, or remove unlabelled."
+            for key, loss in losses.items()
+            if loss.on == "unlabelled"
+        ]
+        mistakes += [
+            f"stages.{name}.knowledge.{key}: it leaves out unlabelled windows, and this stage has unlabelled: false; "
+            "remove one of them."
+            for key in stage.filters
+        ]
     mistakes += [
         f"stages.{name}.without: '{modality}' is no input of this stage.{did_you_mean(modality, stage.inputs)}"
         for modality in stage.without
@@ -582,6 +611,94 @@ def _teaching_mistakes(name: str, stage: Stage | None) -> list[str]:
     return mistakes
 
 
+def _knowledge_use_mistakes(name: str, stage: Stage, losses: Mapping[str, Loss]) -> list[str]:
+    """Refuse options of knowledge for which nothing is handed over that they could change."""
+    knowledge = stage.knowledge
+    if knowledge == Knowledge():
+        return []
+    place = f"stages.{name}.knowledge"
+    if not stage.cached_teachers:
+        return [
+            f"{place}: it is about what teachers hand over before the stage trains, and no teacher of this stage does; "
+            "remove it, or write knowledge: {} where like takes it over."
+        ]
+    mistakes = []
+    if not stage.filters and not any(loss.logits for loss in losses.values()):
+        mistakes += [
+            f"{place}.{key}: it is about logits, and no loss of this stage takes them; add soft, or remove it."
+            for key, wanted in (("calibrate", knowledge.calibrate), ("combine", knowledge.combine != {"average": {}}))
+            if wanted
+        ]
+    count = len(stage.cached_teachers)
+    if count < 2 and knowledge.combine != {"average": {}}:
+        mistakes.append(
+            f"{place}.combine: it puts several teachers together, and one hands over its knowledge here; name another "
+            "under taught_by, or remove it."
+        )
+    if len(knowledge.combine) != 1 or not all(isinstance(o, Mapping | None) for o in knowledge.combine.values()):
+        return mistakes  # told elsewhere
+    way, options = knowledge.way
+    pooled = options.get("of", "probabilities" if way == "confidence" else "logits") == "probabilities"
+    if count > 1 and pooled and "temperature" not in options and len(stage.soft_temperatures) > 1:
+        mistakes.append(
+            f"{place}.combine: probabilities are put together at the temperature of the loss that takes them, and the "
+            f"losses of this stage have {', '.join(f'{t:g}' for t in stage.soft_temperatures)}; give them one, or write "
+            f"combine: {{{way}: {{temperature: ...}}}}."
+        )
+    return mistakes
+
+
+def _combining_mistakes(name: str, stage: Stage, kind: str) -> list[str]:
+    """Put made-up teachers together, as many as a stage has, and return what is refused."""
+    count, given = len(stage.cached_teachers), stage.knowledge.combine
+    if count < 2 or len(given) != 1 or not all(isinstance(options, Mapping | None) for options in given.values()):
+        return []
+    way, options = stage.knowledge.way
+    if COMBINATIONS.mistakes(way, options):
+        return []  # told elsewhere
+    truth = np.array([0, 1, 0, 1]) if kind == "class" else np.array([0.0, 1.0, 0.3, 0.6])
+    values = np.random.default_rng(0).normal(size=(count, len(truth), 2 if kind == "class" else 1))
+    try:
+        combine(values, way, options, truth=truth, labelled=np.array([True, True, True, False]), kind=kind)
+    except DataError as error:
+        told = [line.removeprefix("  - ") for line in str(error).splitlines()]
+        return [f"stages.{name}.knowledge.combine: {line}" for line in told[1:] or told]
+    except (TypeError, ValueError, ArithmeticError) as error:
+        return [f"stages.{name}.knowledge.combine: {way} cannot be used with {options} ({error})."]
+    return []
+
+
+def _start_mistakes(
+    name: str,
+    stage: Stage | None,
+    stages: Mapping[str, Any],
+    others: Mapping[str, Mapping[str, Mapping[str, Any]]],
+) -> list[str]:
+    """Refuse to start from a partner that is not there, or of which nothing is kept."""
+    if stage is None or stage.start is None or stage.start.partner is None:
+        return []
+    start, wanted, mistakes = stage.start.stage, stage.start.partner, []
+    forms = [_valid(Stage, form) for form in others.get(start, {}).values() or (stages.get(start),)]
+    for form in forms:
+        if form is None:
+            continue
+        kept = [key for key, partner in form.partners.items() if partner.learns == "gradient"]
+        if wanted in kept:
+            continue
+        found = form.partners.get(wanted)
+        if found is None:
+            why = f"'{start}' has no partner '{wanted}'.{did_you_mean(wanted, kept) if kept else ' It has none.'}"
+        elif wanted == form.predict_with:
+            why = f"'{start}' predicts with the average '{wanted}', so its own weights are these; remove partner."
+        else:
+            why = (
+                f"the partner '{wanted}' of '{start}' does not learn by gradient (learns: {found.learns}), and only "
+                "what does is kept; start from the stage itself, or from a partner that learns."
+            )
+        mistakes.append(f"stages.{name}.start.partner: {why}")
+    return list(dict.fromkeys(mistakes))
+
+
 def _partner_mistakes(name: str, stage: Stage, losses: Mapping[str, Loss]) -> list[str]:
     """Check partners against the losses and steps that use them."""
     mistakes = []
@@ -590,6 +707,7 @@ def _partner_mistakes(name: str, stage: Stage, losses: Mapping[str, Loss]) -> li
     except LimbeckError:
         return []
     used = {other for loss in losses.values() for other in loss.partner_sights} | {steps.partner}
+    trained = set(used)
     if stage.predict_with is not None:
         used.add(stage.predict_with)
         partner = stage.partners.get(stage.predict_with)
@@ -617,6 +735,16 @@ def _partner_mistakes(name: str, stage: Stage, losses: Mapping[str, Loss]) -> li
             )
         if key not in used | set(stage.taught_by):
             mistakes.append(f"stages.{name}.partners.{key}: no loss and no step uses it; remove it.")
+        if key in stage.taught_by and partner.learns == "frozen" and not partner.start:
+            mistakes.append(
+                f"stages.{name}.partners.{key}: a teacher that does not learn knows only what it starts with; write "
+                "start: true."
+            )
+        if key in stage.taught_by and partner.learns == "gradient" and key not in trained:
+            mistakes.append(
+                f"stages.{name}.partners.{key}: no loss and no step trains it, since what it hands over is held fixed; "
+                "write learns: frozen with start: true, or train it (partner_hard, feedback)."
+            )
         if partner.start and partner.stage is None:
             mistakes.append(f"stages.{name}.partners.{key}.start: name the stage to start from under stage.")
         if partner.learns == "average" and (partner.stage or partner.model or partner.inputs):
@@ -720,10 +848,12 @@ def _takes_logits(stage: Stage) -> bool:
 
 
 def _kind_mistakes(definition: Mapping[str, Any]) -> list[str]:
-    """Refuse losses that do not know the kind of the target, and a temperature where no probability can be softened."""
-    kind = _kind(definition)
+    """Refuse what does not know the kind of a stage's target: losses, and what is done to knowledge."""
     mistakes = []
     for name, stage in mapping(definition, "stages").items():
+        own = isinstance(stage, Mapping) and stage.get("target") is not None
+        kind = _kind(stage if own else definition)
+        mistakes += _knowledge_kind_mistakes(name, _valid(Stage, stage), kind)
         losses = as_losses(stage.get("loss")) if isinstance(stage, Mapping) else None
         for key, options in (losses if isinstance(losses, Mapping) else {}).items():
             loss = options.get("loss", key) if isinstance(options, Mapping) else None
@@ -742,6 +872,19 @@ def _kind_mistakes(definition: Mapping[str, Any]) -> list[str]:
                     f"stages.{name}.loss.{key}.temperature: the target is a trace, which has no temperature; remove it."
                 )
     return mistakes
+
+
+def _knowledge_kind_mistakes(name: str, stage: Stage | None, kind: str) -> list[str]:
+    """Refuse what needs probabilities where the target is a trace, and teachers that cannot be put together."""
+    if stage is None:
+        return []
+    wanted = ["calibrate"] * stage.knowledge.calibrate + stage.filters
+    mistakes = [
+        f"stages.{name}.knowledge.{key}: it needs the probabilities of classes, and the target is a trace; remove it."
+        for key in wanted
+        if kind == "trace"
+    ]
+    return mistakes + _combining_mistakes(name, stage, kind)
 
 
 def _classical_mistakes(definition: Mapping[str, Any]) -> list[str]:

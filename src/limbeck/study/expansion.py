@@ -16,7 +16,7 @@ from limbeck.distillation.recipes.contract import reads_many
 from limbeck.errors import LimbeckError, StudyError, did_you_mean
 from limbeck.targets import written_out
 
-__all__ = ["expand_recipes", "expanded"]
+__all__ = ["expand_recipes", "expanded", "recipes_of"]
 
 KEYS = ("teacher", "student", "controls", "diagnostics", "crossfit", "knowledge", "unlabelled")
 """What stands under ``distil`` beside recipes and their options."""
@@ -55,9 +55,38 @@ def expand_recipes(definition: dict[str, Any]) -> list[str]:
     expansion = _Expansion(given, written, _kind_of(definition.get("target")))
     expansion.expand()
     if not expansion.mistakes:
-        definition["stages"] = {**expansion.stages, **written} if isinstance(stages, Mapping | None) else stages
+        made = _unshared(expansion.stages)
+        definition["stages"] = {**made, **written} if isinstance(stages, Mapping | None) else stages
         definition["compare"] = [*expansion.compare, *compare] if isinstance(compare, list) else expansion.compare
     return expansion.mistakes
+
+
+def _unshared(value: Any) -> Any:
+    """Return a copy in which nothing stands twice: what one stage says can be changed without the others."""
+    if isinstance(value, Mapping):
+        return {name: _unshared(one) for name, one in value.items()}
+    return [_unshared(one) for one in value] if isinstance(value, list | tuple) else copy.deepcopy(value)
+
+
+def recipes_of(definition: Mapping[str, Any]) -> dict[str, str]:
+    """Return by arm the recipe that a study names for it.
+
+    Parameters
+    ----------
+    definition : mapping
+        A study that was found right; what it sweeps counts, too.
+    """
+    sweep = definition.get("sweep") or {}
+    listed: list[Any] = []
+    for given in (definition.get("distil") or {}, *(sweep.get("distil") or [])):
+        listed += [given["recipe"]] if "recipe" in given else given.get("recipes") or []
+    listed += sweep.get("distil.recipe") or []
+    listed += [one for several in sweep.get("distil.recipes") or [] for one in several]
+    found = {}
+    for one in listed:
+        ((name, options),) = one.items() if isinstance(one, Mapping) else ((one, None),)
+        found[str(name)] = str((options or {}).get("recipe", name))
+    return found
 
 
 def _kind_of(target: Any) -> str:

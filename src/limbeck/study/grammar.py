@@ -259,6 +259,13 @@ class Stage(_Strict):
         return [name for name in self.taught_by if name not in self.partners]
 
     @property
+    def soft_temperatures(self) -> list[float]:
+        """The different temperatures of the losses that take what teachers predict."""
+        takes = [name for name, loss in self.made_losses().items() if loss.logits]
+        found = [self.losses[name].get("temperature") for name in takes]
+        return list(dict.fromkeys(float(value) for value in found if value is not None))
+
+    @property
     def predicts(self) -> bool:
         """Whether it learns to predict the target; a stage that does not is trained to be started from."""
         return any(loss.trains_prediction for loss in self.made_losses().values())
@@ -266,7 +273,12 @@ class Stage(_Strict):
     @property
     def learns_without_labels(self) -> bool:
         """Whether some loss learns from unlabelled windows."""
-        return any(not loss.labels for loss in self.made_losses().values())
+        return any(not loss.labels and loss.on != "labelled" for loss in self.made_losses().values())
+
+    @property
+    def filters(self) -> list[str]:
+        """Which options of its knowledge leave out unlabelled windows."""
+        return [key for key in ("confidence", "share") if getattr(self.knowledge, key) is not None]
 
 
 class Comparison(_Strict):

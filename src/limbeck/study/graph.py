@@ -6,6 +6,8 @@ of the study, so that nothing about them has to be written by hand, and nothing 
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -52,11 +54,16 @@ class Node:
         The nodes among which one is chosen for each member; such a node trains nothing itself.
     judges : tuple of tuple of str
         By candidate the same node without each group of labelled subjects, on which it is judged then; empty where
-        validation subjects judge.
+        validation subjects judge. A node that must not see a group chooses anew, by the errors in the other groups
+        alone, of the same judges: these were trained with the labels of that group, but are not judged by them.
     follows : str or None
         The node whose choices it takes over.
     hands_over : frozenset of str
         What it hands over to others: ``"logits"`` and names of features.
+    stream : int
+        0, or its number among the teachers of a stage that would be one and the same network otherwise: two of one
+        design that read the same. With random numbers of its own each is another network, so that what several of them
+        gain is the gain of several, in the taught arm as in its controls.
     """
 
     name: str
@@ -74,6 +81,7 @@ class Node:
     judges: tuple[tuple[str, ...], ...] = ()
     follows: str | None = None
     hands_over: frozenset[str] = field(default_factory=frozenset)
+    stream: int = 0
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -115,7 +123,7 @@ def build_graph(variant: Variant, folds: Sequence[Fold] = ()) -> dict[str, Node]
             graph.add_control(comparison.taught, diagnostic, role="diagnostic")
         if variant.protocol.labelled != "all":
             graph.add_ceiling(comparison.alone)
-    return _with_hand_overs(graph.nodes)
+    return _with_hand_overs(_with_streams(graph.nodes, variant))
 
 
 def _judging_groups(folds: Sequence[Fold]) -> int:
@@ -200,35 +208,69 @@ class _Builder:
         node = self.nodes[original]
         if node.candidates:
             return self._spoiled_choice(node, taught, control, name=name, role=role)
-        start = node.start
-        if start is not None and self._is_taught(start):
-            spoiled_start = f"{start}/{control}_of_{taught}"
-            if spoiled_start not in self.nodes:
-                self.nodes[spoiled_start] = self._spoiled(start, taught, control, name=spoiled_start, role="helper")
-            start = spoiled_start
-        copied = replace(node, name=name, role=role, start=start)
-        if control != "own_input":
-            beside = any(partner.learns != "average" for partner in node.stage.partners.values())
-            return replace(copied, spoil=control) if node.teachers or beside else copied
         student = self.nodes[taught].stage
 
         def blinded(other: str) -> str:
             return self._derive(other, f"own_input_of_{taught}", blind=student)
 
+        start = node.start
+        if start is not None and control == "own_input" and self._knows_more(node, student):
+            start = blinded(start)
+        elif start is not None and self._is_taught(start):
+            spoiled_start = f"{start}/{control}_before_{taught}"
+            if spoiled_start not in self.nodes:
+                self.nodes[spoiled_start] = self._spoiled(start, taught, control, name=spoiled_start, role="helper")
+            start = spoiled_start
+        copied = self._started(replace(node, name=name, role=role), start)
+        if control != "own_input":
+            beside = any(partner.learns != "average" for partner in node.stage.partners.values())
+            return replace(copied, spoil=control) if node.teachers or beside else copied
         copied = replace(
             copied,
-            stage=_with_blinded_partners(node.stage, student, self.variant),
+            stage=_with_blinded_partners(copied.stage, student, self.variant),
             teachers={key: blinded(other) for key, other in node.teachers.items()},
             partner_starts={key: blinded(other) for key, other in node.partner_starts.items()},
             cross_teachers={},
         )
         return self._cross_fitted(copied)
 
+    def _knows_more(self, node: Node, student: Stage) -> bool:
+        """Whether what a node starts from is not of networks that have a student's inputs alone.
+
+        A partner has learned beside the stage's own network, whatever it reads itself.
+        """
+        start = node.stage.start
+        if node.start is None or start is None:
+            return False
+        first = self.nodes[node.start]
+        origins = [self.nodes[other] for other in first.candidates] or [first]
+        return start.partner is not None or any(
+            _reads_more(origin.stage, student) or self._knows_more(origin, student) for origin in origins
+        )
+
+    def _started(self, node: Node, start: str | None) -> Node:
+        """Return a node that starts from another copy of its start.
+
+        Where that has given up its design, and its partners with it, the node starts from the network itself if it is
+        of its own design, and else afresh.
+        """
+        written = node.stage.start
+        if start is None or written is None or written.partner is None:
+            return replace(node, start=start)
+        first = self.nodes[start]
+        stages = [self.nodes[other].stage for other in first.candidates] or [first.stage]
+        if all(written.partner in stage.partners for stage in stages):
+            return replace(node, start=start)
+        if any((stage.model, stage.inputs) != (node.stage.model, node.stage.inputs) for stage in stages):
+            return replace(node, start=None, stage=node.stage.model_copy(update={"start": None}))
+        own = written.model_copy(update={"partner": None})
+        return replace(node, start=start, stage=node.stage.model_copy(update={"start": own}))
+
     def _spoiled_choice(self, node: Node, taught: str, control: str, *, name: str, role: str) -> Node:
         """Return the control of a choice: its candidates are spoiled, and the choices are those of the taught arm."""
         candidates = []
         for candidate in node.candidates:
-            spoiled = f"{candidate}/{control}"
+            spoiled = f"{candidate}/{name.removeprefix(f'{node.name}/')}"
             if spoiled not in self.nodes:
                 self.nodes[spoiled] = self._spoiled(candidate, taught, control, name=spoiled, role="candidate")
             candidates.append(spoiled)
@@ -277,7 +319,11 @@ class _Builder:
         blind: Stage | None = None,
         holdouts: tuple[tuple[int, int], ...] = (),
     ) -> str:
-        """Add a copy of a node, and of all it stands on, with a student's inputs or without a group of subjects."""
+        """Add a copy of a node, and of all it stands on, with a student's inputs or without a group of subjects.
+
+        What is chosen is chosen anew. With other inputs, by judges that have them too; without a group of subjects, by
+        the errors in all other groups.
+        """
         derived = f"{name}/{suffix}"
         if derived not in self.nodes:
             node = self.nodes[name]
@@ -295,14 +341,12 @@ class _Builder:
                 role="helper",
                 teachers={key: of(other) for key, other in node.teachers.items()},
                 partner_starts={key: of(other) for key, other in node.partner_starts.items()},
-                start=of(node.start) if node.start else None,
                 cross_teachers={key: tuple(map(of, others)) for key, others in node.cross_teachers.items()},
                 candidates=tuple(map(of, node.candidates)),
-                judges=((),) * len(node.candidates),
-                follows=node.name if node.candidates else None,
+                judges=node.judges if blind is None else tuple(tuple(map(of, names)) for names in node.judges),
                 holdouts=tuple(dict.fromkeys((*node.holdouts, *holdouts))),
             )
-            self.nodes[derived] = copied
+            self.nodes[derived] = self._started(copied, of(node.start) if node.start else None)
         return derived
 
 
@@ -348,11 +392,75 @@ def _with_blinded_partners(stage: Stage, student: Stage, variant: Variant) -> St
     return stage.model_copy(update={"partners": changed}) if changed else stage
 
 
+def _reads_more(stage: Stage, student: Stage) -> bool:
+    """Whether a stage reads a modality or a channel that a student does not."""
+    for modality, channels in stage.inputs.items():
+        if modality not in student.inputs:
+            return True
+        known = student.inputs[modality]
+        if known is not None and (channels is None or not set(channels) <= set(known)):
+            return True
+    return False
+
+
 def _can_read(model: str, inputs: Mapping[str, Any], variant: Variant) -> bool:
     design, pipelines = class_of(model), parse_signals(variant.signals)
     kinds = {"features" if pipelines[modality].features else "signals" for modality in inputs}
     most = design.max_modalities
     return kinds == {design.reads} and design.min_modalities <= len(inputs) <= (len(inputs) if most is None else most)
+
+
+def _with_streams(nodes: dict[str, Node], variant: Variant) -> dict[str, Node]:
+    """Give teachers of one stage that would be the same network random numbers of their own, and their copies the same.
+
+    A copy is known by its name, which begins with that of its original.
+    """
+    alike: dict[str, dict[str, None]] = {}
+    for node in nodes.values():
+        teachers = dict.fromkeys((*node.teachers.values(), *node.partner_starts.values()))
+        if len(teachers) < 2:
+            continue
+        of = {name: _identity(nodes, name, variant) for name in teachers}
+        for name, identity in of.items():
+            if sum(other == identity for other in of.values()) > 1:
+                alike.setdefault(identity, {})[name] = None
+    streams = {name: stream for names in alike.values() for stream, name in enumerate(names)}
+
+    def stream_of(name: str) -> int:
+        while name not in streams and "/" in name:
+            name = name.rpartition("/")[0]
+        return streams.get(name, 0)
+
+    return {name: replace(node, stream=stream_of(name)) for name, node in nodes.items()}
+
+
+def _identity(nodes: Mapping[str, Node], name: str, variant: Variant) -> str:
+    """Return what decides the result of a node, but for what it and those that it stands on are called."""
+    node = nodes[name]
+    stage = node.stage
+
+    def of(other: str | None) -> str:
+        return "" if other is None else _identity(nodes, other, variant)
+
+    written = stage.model_dump(exclude={"taught_by", "loss", "start", "partners", "training"})
+    partners = {}
+    for key, partner in stage.partners.items():
+        model, inputs = variant.partner(stage, key)
+        partners[key] = [partner.model_dump(exclude={"stage"}), model.model_dump(), inputs]
+    definition = {
+        **written,
+        "losses": stage.losses,
+        "partners": partners,
+        "training": variant.settings(stage).model_dump(),
+        "reset": [stage.start.reset, stage.start.partner] if stage.start else [],
+        "teachers": [of(other) for other in node.teachers.values()],
+        "crossed": [list(map(of, others)) for others in node.cross_teachers.values()],
+        "partner_starts": {key: of(other) for key, other in node.partner_starts.items()},
+        "start": of(node.start),
+        "candidates": list(map(of, node.candidates)),
+        "rest": [node.spoil, node.holdouts, node.all_labels, node.target],
+    }
+    return hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()
 
 
 def _with_hand_overs(nodes: dict[str, Node]) -> dict[str, Node]:

@@ -38,7 +38,7 @@ from limbeck.protocols import Fold, usable, with_target_of
 from limbeck.recording import Corpus, LeftOut
 from limbeck.signals import parse_signals
 from limbeck.study.grammar import IN_MEMORY, Study, Variant
-from limbeck.study.graph import Node, ancestors, build_graph, levels
+from limbeck.study.graph import Node, ancestors, build_graph, levels, taken
 from limbeck.study.store import Store, remove_whole, write_json
 from limbeck.study.tasks import (
     FITTED,
@@ -69,6 +69,9 @@ _REASONS, _NAMED = 12, 400
 CHOSEN = "chosen"
 """The backend of a stage that takes over what the best of its candidates has left."""
 
+KNOWLEDGE_COPIES = 4
+"""Times that a task holds what is handed over, at most: as read, spoiled or put together, and as tensors."""
+
 TIMED_STEPS = 3
 """Steps that are timed per choice of backend, after one that is not."""
 
@@ -77,6 +80,7 @@ _CODE = (
     "limbeck.augment",
     "limbeck.distillation",
     "limbeck.training",
+    "limbeck.metrics",
     "limbeck.protocols",
     "limbeck.study.tasks",
 )
@@ -98,6 +102,10 @@ class PlannedStage:
         The members of each task.
     parameters : int
         Of the network as it is deployed; 0 for a classical model, whose size depends on the data.
+    stored : int
+        Parameters that are kept of each member: those of the network and of partners that learn.
+    n_outputs : int
+        Classes, or 1.
     features : dict of str to tuple of int
         Shapes of its features for one window.
     seconds_per_step : float
@@ -109,8 +117,15 @@ class PlannedStage:
     backend: str
     groups: tuple[tuple[MemberId, ...], ...]
     parameters: int
+    stored: int
+    n_outputs: int
     features: dict[str, tuple[int, ...]]
     seconds_per_step: float
+
+    def width(self, handed: Iterable[str]) -> int:
+        """Return how many values of one window it hands over, of logits and named features."""
+        shapes = {**self.features, "logits": (self.n_outputs,)}
+        return sum(math.prod(shapes[what]) for what in handed if what in shapes)
 
 
 @dataclass(frozen=True)
@@ -165,13 +180,13 @@ class VariantPlan:
         nodes = {other: planned.node for other, planned in self.stages.items()}
         return any(holds(self, nodes[other]) for other in ancestors(nodes, name))
 
+    def taken_width(self, node: Node) -> int:
+        """Return how many values of one window the teachers of a node hand over to it."""
+        return sum(self.stages[other].width(taken(node, key)) for key, other in node.teachers.items())
+
     def refit_stages(self) -> list[str]:
         """Return the stages that the refit of the deployed one needs, in order."""
-        if self.variant.refit is None:
-            return []
-        # What a choice was judged by has done its work in the folds.
-        nodes = {name: replace(planned.node, judges=()) for name, planned in self.stages.items()}
-        return ancestors(nodes, self.variant.deployed)
+        return _refitted(self.variant, {name: planned.node for name, planned in self.stages.items()})
 
 
 @dataclass(frozen=True)
@@ -207,19 +222,18 @@ class Plan:
 
     def _tasks(self, sharing: Sequence[tuple[VariantPlan, str]]) -> list[Task]:
         """Return the tasks of one key, which leave what any of the nodes that share it is asked for."""
-        plan, name = sharing[0]
         nodes = [other.stages[shared].node for other, shared in sharing]
-        node = replace(
-            next((node for node in nodes if node.is_arm), nodes[0]),
-            hands_over=frozenset().union(*(node.hands_over for node in nodes)),
-        )
+        # A task names what it stands on as its own node does: those that share a key may call it otherwise.
+        chosen = next((place for place, node in enumerate(nodes) if node.leaves_predictions), 0)
+        plan, name = sharing[chosen]
+        node = replace(nodes[chosen], hands_over=frozenset().union(*(node.hands_over for node in nodes)))
         groups = range(len(plan.stages[name].groups))
         return [replace(plan.task(name, group, self.store), node=node) for group in groups]
 
     def estimate(self, jobs: int) -> Estimate:
         """Estimate time, memory and disk of a run with so many processes."""
         work = tasks = done = 0.0
-        disk, data = 0.0, 0.0
+        disk, data, handed = 0.0, 0.0, 0.0
         seen: set[str] = set()
         for plan in self.variants:
             n_windows = plan.dataset.sizes["window"]
@@ -232,7 +246,10 @@ class Plan:
                 seen.add(planned.key)
                 settings = plan.variant.settings(planned.node.stage)
                 n_members = sum(len(group) for group in planned.groups)
-                disk += 4 * n_members * (planned.parameters + n_windows * 2 * len(planned.node.hands_over))
+                disk += 4.0 * n_members * (planned.stored + n_windows * planned.width(planned.node.hands_over))
+                width = planned.width(planned.node.hands_over) + plan.taken_width(planned.node)
+                largest = max(map(len, planned.groups), default=0)
+                handed = max(handed, 4.0 * KNOWLEDGE_COPIES * largest * n_windows * width)
                 for number, group in enumerate(planned.groups):
                     tasks += 1
                     if self.store.has(planned.key, number):
@@ -243,7 +260,7 @@ class Plan:
             for name in plan.refit_stages():
                 tasks += 1
                 done += self.store.has(plan.stages[name].key, "refit")
-        memory = jobs * (WORKER_MEMORY + 3 * data) + WORKER_MEMORY + data
+        memory = jobs * (WORKER_MEMORY + 3 * data + handed) + WORKER_MEMORY + data
         return Estimate(work / jobs, memory, disk, int(tasks), int(done))
 
 
@@ -391,12 +408,15 @@ def _plan_variant(
     members = [(f.repetition, f.fold, seed) for f in folds for seed in variant.protocol.seeds]
     nodes = build_graph(variant, folds)
     shapes, partner_shapes = _shapes_of_nodes(variant, nodes, dataset)
+    labels = _labels_of_targets(nodes, dataset, table, folds)
     features, mistakes = _node_mistakes(variant, nodes, shapes, partner_shapes, dataset)
-    mistakes += _validation_mistakes(nodes, folds)
+    mistakes += _validation_mistakes(nodes, labels)
+    mistakes += _unlabelled_mistakes(nodes, labels)
+    mistakes += _refit_mistakes(variant, nodes)
     mistakes += _judging_mistakes(nodes, features)
-    mistakes += _crossfit_mistakes(nodes, folds, table, variant.protocol.seed)
+    mistakes += _crossfit_mistakes(nodes, labels, variant.protocol.seed)
     if not mistakes:
-        mistakes = _option_mistakes(nodes, shapes, _n_outputs(dataset), folds, table, variant.protocol.seed)
+        mistakes = _option_mistakes(nodes, shapes, labels, variant.protocol.seed)
     if mistakes:
         raise StudyError(mistakes)
     stages: dict[str, PlannedStage] = {}
@@ -408,11 +428,22 @@ def _plan_variant(
         else:
             taught = {teacher: features[other] for teacher, other in node.teachers.items()}
             backend, group, seconds = timer.choose(node, shapes[name], partner_shapes[name], taught)
-            groups = _groups(members, folds, group)
+            groups = _groups(members, labels[node.target].folds, group)
         key = _key(variant, node, dataset.attrs["key"], table, folds, backend, groups, stages)
-        n_outputs = _n_outputs(_with_target(dataset, node))
-        network = build(node.stage.model.name, shapes[name], n_outputs, **node.stage.model.options)
-        stages[name] = PlannedStage(node, key, backend, groups, count_parameters(network), features[name], seconds)
+        n_outputs = _n_outputs(labels[node.target].dataset)
+        parameters = count_parameters(build(node.stage.model.name, shapes[name], n_outputs, **node.stage.model.options))
+        beside = _learning_partners(variant, node, partner_shapes[name], n_outputs)
+        stages[name] = PlannedStage(
+            node,
+            key,
+            backend,
+            groups,
+            parameters,
+            parameters + sum(map(count_parameters, beside)),
+            n_outputs,
+            features[name],
+            seconds,
+        )
     return VariantPlan(
         label,
         variant,
@@ -422,11 +453,57 @@ def _plan_variant(
         folds,
         stages,
         left_out,
-        warnings,
+        (*warnings, *_refit_warnings(variant, nodes)),
         int(table["subject"].nunique()),
         _ceilings(corpus, variant),
         quality,
     )
+
+
+@dataclass(frozen=True)
+class _Labels:
+    """The windows with one of the study's targets, and the folds over those that have it."""
+
+    dataset: xr.Dataset
+    table: pd.DataFrame
+    folds: Sequence[Fold]
+
+
+def _labels_of_targets(
+    nodes: Mapping[str, Node], dataset: xr.Dataset, table: pd.DataFrame, folds: Sequence[Fold]
+) -> dict[str, _Labels]:
+    """Return windows and folds by the name of the target; that of the study is ``""``."""
+    found, mistakes = {"": _Labels(dataset, table, folds)}, []
+    for node in nodes.values():
+        if node.target in found:
+            continue
+        own = _with_target(dataset, node)
+        rows = windows_room.table(own)
+        try:
+            found[node.target] = _Labels(own, rows, [with_target_of(fold, rows) for fold in folds])
+        except DataError as error:
+            mistakes.append(f"{_place_within(node)}target: {error}")
+            found[node.target] = found[""]
+    if mistakes:
+        raise StudyError(mistakes)
+    return found
+
+
+def _learning_partners(
+    variant: Variant, node: Node, shapes: Mapping[str, Mapping[str, InputShape]], n_outputs: int
+) -> list[torch.nn.Module]:
+    """Build the partners of a node that learn by gradient, of which the weights are kept."""
+    learning = [key for key, partner in node.stage.partners.items() if partner.learns == "gradient"]
+    models = {key: variant.partner(node.stage, key)[0] for key in learning}
+    return [build(model.name, shapes[key], n_outputs, **model.options) for key, model in models.items()]
+
+
+def _refitted(variant: Variant, nodes: Mapping[str, Node]) -> list[str]:
+    """Return the nodes that the refit of the deployed one needs, in order."""
+    if variant.refit is None:
+        return []
+    # What a choice was judged by has done its work in the folds.
+    return ancestors({name: replace(node, judges=()) for name, node in nodes.items()}, variant.deployed)
 
 
 def _groups(members: Sequence[MemberId], folds: Sequence[Fold], size: int) -> tuple[tuple[MemberId, ...], ...]:
@@ -753,19 +830,23 @@ def _node_mistakes(
     mistakes: list[str] = []
     derived: list[str] = []
     networks: dict[str, torch.nn.Module] = {}
+    partners: dict[tuple[str, str], torch.nn.Module] = {}
     for name, node in nodes.items():
         found: list[str] = []
         n_outputs = _n_outputs(_with_target(dataset, node))
         beside = {key: variant.partner(node.stage, key)[0] for key in node.stage.partners}
-        for model, own in [(node.stage.model, shapes[name])] + [
-            (model, partner_shapes[name][key]) for key, model in beside.items()
+        for key, model, own in [("", node.stage.model, shapes[name])] + [
+            (key, model, partner_shapes[name][key]) for key, model in beside.items()
         ]:
             wrong = input_mistakes(model.name, own) + _missing_packages(model.name)
             if not wrong:
                 try:
                     network = build(model.name, own, n_outputs, **model.options)
                     dry_run(network, own)
-                    networks.setdefault(name, network)
+                    if key:
+                        partners[name, key] = network
+                    else:
+                        networks[name] = network
                 except (TypeError, ValueError, ArithmeticError, LookupError, RuntimeError, LimbeckError) as error:
                     wrong = [f"the model '{model.name}' cannot be built with {model.options} ({error})."]
             found += wrong
@@ -784,9 +865,11 @@ def _node_mistakes(
             windows = _with_target(dataset, node)
             found += _loss_mistakes(variant, node, shapes[name], partner_shapes[name], features, windows)
         (mistakes if _is_written(node) else derived).extend(found)
-        if node.start is not None and node.stage.start is not None and node.stage.start.partner is None:
+        if node.start is not None and node.stage.start is not None:
+            beside_it = node.stage.start.partner
             for start in nodes[node.start].candidates or (node.start,):
-                mistakes += _start_mistakes(node, networks[name], networks[start]) if start in networks else []
+                origin = networks.get(start) if beside_it is None else partners.get((start, beside_it))
+                mistakes += _start_mistakes(node, networks[name], origin) if origin is not None else []
     # What is derived is made of what was written, where the mistake is named already.
     return features, list(dict.fromkeys(mistakes or derived))
 
@@ -860,10 +943,10 @@ def _loss_mistakes(
     ]
 
 
-def _validation_mistakes(nodes: Mapping[str, Node], folds: Sequence[Fold]) -> list[str]:
+def _validation_mistakes(nodes: Mapping[str, Node], labels: Mapping[str, _Labels]) -> list[str]:
     """Return which stages need validation subjects that a fold does not have: for a temperature, or for regulation."""
-    if all(len(fold.validation) for fold in folds):
-        return []
+    lacking = {target for target, own in labels.items() if not all(len(fold.validation) for fold in own.folds)}
+    nodes = {name: node for name, node in nodes.items() if node.target in lacking}
     regulated = [
         f"stages.{name}.steps.feedback.regulated: a fold has no validation subjects to compare student and teacher on "
         "(with few labelled subjects all of them are trained on); label 8 subjects or more with protocol.validation, "
@@ -878,6 +961,78 @@ def _validation_mistakes(nodes: Mapping[str, Node], folds: Sequence[Fold]) -> li
         for name, node in nodes.items()
         if _is_written(node) and node.stage.knowledge.calibrate and node.stage.crossfit is None
     ]
+
+
+def _unlabelled_mistakes(nodes: Mapping[str, Node], labels: Mapping[str, _Labels]) -> list[str]:
+    """Return what is about unlabelled windows where a stage has none, so that it would change nothing."""
+    mistakes = []
+    for node in nodes.values():
+        if not _is_written(node) or node.candidates or node.stage.unlabelled is False:
+            continue
+        lacking = next((fold for fold in labels[node.target].folds if not len(fold.unlabelled)), None)
+        if node.all_labels:
+            why = "the stage sees every label (labelled: all), so no window is unlabelled"
+        elif lacking is not None:
+            why = f"in repetition {lacking.repetition}, fold {lacking.fold}, no window is unlabelled"
+        else:
+            continue
+        mistakes += [
+            f"{_place_within(node)}loss.{name}.on: {why} and it would learn nothing; write on: all, or let "
+            "protocol.labelled be fewer subjects."
+            for name, loss in node.stage.made_losses().items()
+            if loss.on == "unlabelled"
+        ]
+        mistakes += [
+            f"{_place_within(node)}knowledge.{key}: {why} and it would leave out nothing; remove it, or let "
+            "protocol.labelled be fewer subjects."
+            for key in node.stage.filters
+        ]
+    return mistakes
+
+
+def _refit_mistakes(variant: Variant, nodes: Mapping[str, Node]) -> list[str]:
+    """Return what a refit cannot do: it trains on every label, so nothing is unlabelled and nobody validates."""
+    mistakes = []
+    for node in map(nodes.__getitem__, _refitted(variant, nodes)):
+        if not _is_written(node) or node.candidates:
+            continue
+        mistakes += [
+            f"refit: it shows every label, so no window is unlabelled and {_place_within(node)}loss.{name} would learn "
+            "nothing; write on: all, deploy another stage, or remove refit."
+            for name, loss in node.stage.made_losses().items()
+            if loss.on == "unlabelled"
+        ]
+        if node.stage.knowledge.calibrate and node.stage.crossfit is None:
+            mistakes.append(
+                f"refit: it has no validation subjects to fit the temperature of {_place_within(node)}"
+                "knowledge.calibrate on; add crossfit, deploy another stage, or remove refit."
+            )
+    return mistakes
+
+
+def _refit_warnings(variant: Variant, nodes: Mapping[str, Node]) -> list[str]:
+    """Say what is otherwise in the refit than in the folds."""
+    told = []
+    for node in map(nodes.__getitem__, _refitted(variant, nodes)):
+        if not _is_written(node) or node.candidates:
+            continue
+        place, stage = _place_within(node), node.stage
+        told += [
+            f"refit: every window is labelled there, so {place}knowledge.{key} leaves out nothing, unlike in the folds."
+            for key in stage.filters
+        ]
+        if stage.made_steps().regulated:
+            told.append(
+                f"refit: it has no validation subjects, so the feedback of {place.rstrip('., ')} is not regulated "
+                "there but has its full strength."
+            )
+        scored = len(stage.cached_teachers) > 1 and next(iter(stage.knowledge.combine)) == "accuracy"
+        if scored and stage.crossfit is None:
+            told.append(
+                f"refit: it has no validation subjects, so {place}knowledge.combine scores the teachers on the labels "
+                "that they have learned from, and favours who fits these closest; crossfit scores them on others."
+            )
+    return told
 
 
 def _missing_packages(model: str) -> list[str]:
@@ -905,11 +1060,13 @@ def _place_within(node: Node) -> str:
 def _start_mistakes(node: Node, network: torch.nn.Module, start: torch.nn.Module) -> list[str]:
     """Check that the weights to start from fit, and that what starts anew exists."""
     written = node.stage.start
-    if written is None or node.role != "stage":
+    if written is None or not _is_written(node):
         return []
+    place = f"{_place_within(node)}start"
+    whose = f"'{written.stage}'" if written.partner is None else f"the partner '{written.partner}' of '{written.stage}'"
     parts = {part for name in start.state_dict() for part in _parts(name)}
     mistakes = [
-        f"stages.{node.name}.start.reset: '{written.stage}' has no part '{part}'.{did_you_mean(part, parts)}"
+        f"{place}.reset: {whose} has no part '{part}'.{did_you_mean(part, parts)}"
         for part in written.reset
         if part not in parts
     ]
@@ -921,7 +1078,7 @@ def _start_mistakes(node: Node, network: torch.nn.Module, start: torch.nn.Module
     ]
     if unfit:
         mistakes.append(
-            f"stages.{node.name}.start: the weights {', '.join(unfit[:5])} of '{written.stage}' do not fit; list their "
+            f"{place}: the weights {', '.join(unfit[:5])} of {whose} do not fit; list their "
             "parts under start.reset, or start from a stage with the same model and inputs."
         )
     return mistakes
@@ -933,15 +1090,18 @@ def _parts(parameter: str) -> list[str]:
     return [".".join(modules[i:j]) for i in range(len(modules)) for j in range(i + 1, len(modules) + 1)]
 
 
-def _crossfit_mistakes(nodes: Mapping[str, Node], folds: Sequence[Fold], table: pd.DataFrame, seed: int) -> list[str]:
+def _crossfit_mistakes(nodes: Mapping[str, Node], labels: Mapping[str, _Labels], seed: int) -> list[str]:
     """Return where the labelled subjects do not suffice for cross-fitting."""
     mistakes = []
     judging = {nodes[name].holdouts for node in nodes.values() for names in node.judges for name in names}
-    for holdouts, all_labels in {(node.holdouts, node.all_labels): None for node in nodes.values() if node.holdouts}:
+    for holdouts, all_labels, target in dict.fromkeys(
+        (node.holdouts, node.all_labels, node.target) for node in nodes.values() if node.holdouts
+    ):
+        table = labels[target].table
         key = "choose, by leaving labelled subjects out" if holdouts in judging else "crossfit"
         if holdouts in judging and any(count == 1 for _, count in holdouts):
             continue  # told with the stage that is chosen
-        for fold in folds:
+        for fold in labels[target].folds:
             left = (with_all_labels(fold) if all_labels else fold).labelled
             try:
                 for group, count in holdouts:
@@ -961,19 +1121,18 @@ def _crossfit_mistakes(nodes: Mapping[str, Node], folds: Sequence[Fold], table: 
 def _option_mistakes(
     nodes: Mapping[str, Node],
     shapes: Mapping[str, Mapping[str, InputShape]],
-    n_outputs: int,
-    folds: Sequence[Fold],
-    table: pd.DataFrame,
+    labels: Mapping[str, _Labels],
     seed: int,
 ) -> list[str]:
     """Return where a classical model has options to choose from and one labelled subject, so nobody to judge on."""
     mistakes = []
-    subjects = table["subject"].to_numpy()
     for name, node in nodes.items():
         if not is_classical(node.stage.model.name):
             continue
-        model: Any = build(node.stage.model.name, shapes[name], n_outputs, **node.stage.model.options)
-        for fold in folds if len(model.candidates) > 1 else ():
+        own = labels[node.target]
+        table, subjects = own.table, own.table["subject"].to_numpy()
+        model: Any = build(node.stage.model.name, shapes[name], _n_outputs(own.dataset), **node.stage.model.options)
+        for fold in own.folds if len(model.candidates) > 1 else ():
             left = (with_all_labels(fold) if node.all_labels else fold).labelled
             for group, count in node.holdouts:
                 left = np.setdiff1d(left, labelled_groups(fold, table, count, seed)[group])
@@ -1021,6 +1180,7 @@ def _key(
         "spoil": node.spoil,
         "holdouts": node.holdouts,
         "all_labels": node.all_labels,
+        "stream": node.stream,
         "target": node.target,
         "candidates": [stages[other].key for other in node.candidates],
         "judges": [[stages[other].key for other in others] for others in node.judges],

@@ -6,10 +6,11 @@ import dataclasses
 import hashlib
 import importlib.metadata
 import json
+import math
 import os
 import platform
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -22,8 +23,9 @@ import pandas as pd
 from limbeck import __version__, datasets, evaluation
 from limbeck.atomic import write_atomically
 from limbeck.errors import LimbeckError
-from limbeck.evaluation import Comparison, Judgement
+from limbeck.evaluation import Comparison, Judgement, tables
 from limbeck.evaluation.baselines import baselines
+from limbeck.metrics import find_metric
 from limbeck.recording import Corpus
 from limbeck.report import StudyRecord, write_report
 from limbeck.study import deploy
@@ -146,7 +148,9 @@ def run_study(
         write_atomically(folder / "predictions.parquet", lambda p: predictions.to_parquet(p, index=False))
         write_atomically(folder / "history.parquet", lambda p: history.to_parquet(p, index=False))
         record = make_record(plan, started=started, tasks=tasks, command=command)
-        write_json(folder / "record.json", {"record": dataclasses.asdict(record), "judging": _judging(plan)})
+        write_json(
+            folder / "record.json", {"record": dataclasses.asdict(record), "judging": _judging(plan, predictions)}
+        )
         say("judging")
         judged = judge_run(folder)
     except BaseException as error:
@@ -346,13 +350,14 @@ def gather_history(plan: Plan) -> pd.DataFrame:
 # ---- what the report states -------------------------------------------------------------------------------------
 
 
-def _judging(plan: Plan) -> dict[str, Any]:
+def _judging(plan: Plan, predictions: pd.DataFrame) -> dict[str, Any]:
     first = plan.variants[0]
     kind = first.dataset["target"].attrs["kind"]
     report = first.variant.report
     return {
         "comparisons": {
-            variant.label: [dataclasses.asdict(c) for c in comparisons_of(variant)] for variant in plan.variants
+            variant.label: [dataclasses.asdict(c) for c in comparisons_of(variant, predictions)]
+            for variant in plan.variants
         },
         "classes": list(first.dataset["target"].attrs.get("classes", [])),
         "metric": report.metric_for(kind),
@@ -362,13 +367,24 @@ def _judging(plan: Plan) -> dict[str, Any]:
     }
 
 
-def comparisons_of(plan: VariantPlan) -> list[Comparison]:
-    """Return what is compared in a variant, with the arms of controls, teacher and ceiling."""
+def comparisons_of(plan: VariantPlan, predictions: pd.DataFrame) -> list[Comparison]:
+    """Return what is compared in a variant, with the arms of controls, teacher and ceiling.
+
+    Of several teachers the best on the test subjects stands for all of them: the gap is closed to what can be reached,
+    and a ceiling that was chosen for being high makes the share that is closed the smaller.
+
+    Parameters
+    ----------
+    plan : VariantPlan
+        The variant.
+    predictions : DataFrame
+        Of all variants, as the run keeps them.
+    """
     few_labels = plan.variant.protocol.labelled != "all"
     result = []
     for comparison in plan.variant.compare:
-        teachers = plan.variant.stages[comparison.taught].taught_by
-        teacher = next((name for name in teachers if plan.stages[name].node.is_arm), None)
+        taught_by = plan.variant.stages[comparison.taught].taught_by
+        teacher = _best_arm(plan, [name for name in taught_by if plan.stages[name].node.is_arm], predictions)
         result.append(
             Comparison(
                 taught=comparison.taught,
@@ -380,6 +396,23 @@ def comparisons_of(plan: VariantPlan) -> list[Comparison]:
             )
         )
     return result
+
+
+def _best_arm(plan: VariantPlan, arms: Sequence[str], predictions: pd.DataFrame) -> str | None:
+    """Return the arm with the best mean score over subjects, the first of several alike; None of no arms."""
+    if len(arms) < 2:
+        return next(iter(arms), None)
+    target, report = plan.dataset["target"], plan.variant.report
+    kind = target.attrs["kind"]
+    metric = find_metric(report.metric_for(kind))
+    rows = predictions[(predictions["variant"] == plan.label) & predictions["arm"].isin(arms)]
+    if report.level == "trial":
+        rows = tables.to_trials(rows, kind=kind)
+    classes = len(target.attrs.get("classes", [])) or None
+    means = tables.subject_scores(rows, kind=kind, n_classes=classes)[metric.name].groupby("arm", observed=True).mean()
+    sign = 1.0 if metric.higher_is_better else -1.0
+    known = {arm: sign * float(means.loc[arm]) for arm in arms}
+    return max(known, key=lambda arm: -math.inf if math.isnan(known[arm]) else known[arm])
 
 
 def make_record(plan: Plan, *, started: float, tasks: int, command: str) -> StudyRecord:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import time
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -42,6 +44,7 @@ from limbeck.training import (
 )
 from limbeck.training.draws import control_generator
 from limbeck.training.loop import class_weights, predict
+from limbeck.training.sights import SECOND
 
 __all__ = [
     "FITTED",
@@ -57,6 +60,9 @@ __all__ = [
     "run_task",
     "with_all_labels",
 ]
+
+Inputs = tuple[tuple[str, tuple[str, ...] | None], ...]
+"""Modalities with the channels that are read of each; None for all."""
 
 MemberId = tuple[int, int, int]
 """Repetition, fold and seed."""
@@ -178,8 +184,10 @@ def run_task(task: Task) -> None:
 
 def _train(task: Task, store: Store, tensors: WindowTensors, everyone: list[Member], seen: list[Member]) -> Trained:
     settings, seen = _settings(task, everyone, seen)
-    taught = _taught(task, store, _windows(task), everyone)
-    partners = _partner_windows(task, everyone)
+    # Whatever reads the truth is told of no label that the node must not see.
+    held = [_held_out(task, member) for member in everyone]
+    taught = _taught(task, store, _windows(task), held)
+    partners = _partner_windows(task, held)
     shapes = {name: partner.windows.shapes for name, partner in partners.items()}
 
     def build() -> Learner:
@@ -235,11 +243,43 @@ def _windows(task: Task) -> xr.Dataset:
     return _loaded(task.windows, task.node.target)
 
 
-@lru_cache(maxsize=4)
-def _view(path: Path, target: str, inputs: tuple[tuple[str, tuple[str, ...] | None], ...], how: str) -> Any:
-    chosen = {name: None if channels is None else list(channels) for name, channels in inputs}
-    view = windows_room.view(_loaded(path, target), chosen)
-    return WindowTensors.from_windows(view, list(chosen), **json.loads(how))
+class _Views:
+    """Normalised views, the latest of them: as many as take no more memory than the windows do twice.
+
+    A stage with several teachers or partners reads several views, which take long to normalise and little memory where
+    each is one modality of many.
+
+    Parameters
+    ----------
+    least : int
+        Views that are kept whatever they take.
+    """
+
+    def __init__(self, least: int = 4) -> None:
+        self.least = least
+        self.kept: OrderedDict[tuple[Any, ...], WindowTensors] = OrderedDict()
+
+    def of(self, path: Path, target: str, inputs: Inputs, how: str) -> WindowTensors:
+        """Return a view of the windows at a path, normalised as `how` says."""
+        key = (path, target, inputs, how)
+        if key not in self.kept:
+            windows = _loaded(path, target)
+            chosen = {name: None if channels is None else list(channels) for name, channels in inputs}
+            self.kept[key] = WindowTensors.from_windows(
+                windows_room.view(windows, chosen), list(chosen), **json.loads(how)
+            )
+            most = 2 * sum(values.nbytes for values in windows.data_vars.values())
+            while len(self.kept) > self.least and sum(map(_bytes_of, self.kept.values())) > most:
+                self.kept.popitem(last=False)
+        self.kept.move_to_end(key)
+        return self.kept[key]
+
+
+def _bytes_of(tensors: WindowTensors) -> int:
+    return sum(values.nbytes for values in tensors.inputs.values())
+
+
+_VIEWS = _Views()
 
 
 def _tensors(task: Task, view: Mapping[str, list[str] | None] | None = None) -> WindowTensors:
@@ -253,8 +293,7 @@ def _tensors(task: Task, view: Mapping[str, list[str] | None] | None = None) -> 
         "clip": variant.clip,
         "device": variant.engine.device,
     }
-    tensors: WindowTensors = _view(task.windows, task.node.target, inputs, json.dumps(how))
-    return tensors
+    return _VIEWS.of(task.windows, task.node.target, inputs, json.dumps(how))
 
 
 @lru_cache(maxsize=4)
@@ -296,7 +335,7 @@ def refit_fold(table: pd.DataFrame) -> Fold:
 def _member(task: Task, identity: MemberId) -> Member:
     repetition, fold, seed = identity
     found = _protocol_fold(task, repetition, fold)
-    return Member(with_all_labels(found) if task.node.all_labels else found, seed)
+    return Member(with_all_labels(found) if task.node.all_labels else found, seed, task.node.stream)
 
 
 def _protocol_fold(task: Task, repetition: int, fold: int) -> Fold:
@@ -322,7 +361,7 @@ def _held_out(task: Task, member: Member) -> Member:
     labelled = member.fold.labelled
     for group, count in task.node.holdouts:
         labelled = np.setdiff1d(labelled, _crossfit_groups(task, member, count)[group])
-    return Member(replace(member.fold, labelled=labelled), member.seed)
+    return replace(member, fold=replace(member.fold, labelled=labelled))
 
 
 def _crossfit_groups(task: Task, member: Member, count: int) -> list[np.ndarray]:
@@ -339,7 +378,7 @@ def labelled_groups(fold: Fold, table: pd.DataFrame, count: int, seed: int) -> l
 
 def _without_test(member: Member) -> Member:
     """Return what the trainer gets: a member that knows of no test window."""
-    return Member(replace(member.fold, test=np.empty(0, dtype=np.int64), test_subjects=()), member.seed)
+    return replace(member, fold=replace(member.fold, test=np.empty(0, dtype=np.int64), test_subjects=()))
 
 
 def _settings(task: Task, everyone: list[Member], seen: list[Member]) -> tuple[Settings, list[Member]]:
@@ -347,7 +386,7 @@ def _settings(task: Task, everyone: list[Member], seen: list[Member]) -> tuple[S
     chosen = task.variant.settings(task.node.stage).model_dump()
     if chosen["select"] == "test_best" and task.group != "refit":
         seen = [
-            Member(replace(own.fold, validation=member.fold.test), own.seed)
+            replace(own, fold=replace(own.fold, validation=member.fold.test))
             for own, member in zip(seen, everyone, strict=True)
         ]
     chosen["select"] = "last" if task.epochs is not None or chosen["select"] == "last" else "validation"
@@ -425,6 +464,7 @@ def make_learner(
         {name: partner.inputs for name, partner in partners.items()},
         n_windows,
         variant.settings(node.stage).batch,
+        balanced_trust=node.stage.knowledge.balance,
     )
     deployed = node.stage.predict_with or "network"
     still = node.stage.made_steps().partner
@@ -434,7 +474,11 @@ def make_learner(
 def make_augmentations(
     node: Node, shapes: Mapping[str, InputShape], partner_shapes: Mapping[str, Mapping[str, InputShape]]
 ) -> dict[str, Augmentation]:
-    """Return how windows are changed in training: as the stage says, or by default where a loss needs another sight."""
+    """Return how windows are changed in training: as the stage says, or by default where a loss needs another sight.
+
+    What the network reads itself (its plain sight) changes only where the stage says so: a loss that needs another
+    sight must not make an arm differ from the one that it is compared with in how both see their windows.
+    """
     spec = node.stage.augment
     found = {} if spec is None else {"": _augmentation(spec, shapes)}
     needs_second = any(
@@ -444,14 +488,24 @@ def make_augmentations(
         for sight in sights
     )
     if needs_second:
-        found.setdefault("", _augmentation("default", shapes))
+        if spec is None:
+            found[SECOND] = _augmentation("default", shapes)
         partners = node.stage.partners
-        for name in partner_shapes:
-            found[name] = _augmentation("default", partner_shapes[name])
+        for name, own in partner_shapes.items():
+            found[name] = _augmentation(_partner_augment(spec, shapes, own), own)
         for name, partner in partners.items():
             if partner.learns == "average":
-                found[name] = found[partner.of or ""]
+                found[name] = found[partner.of or ("" if "" in found else SECOND)]
     return found
+
+
+def _partner_augment(spec: Any, shapes: Mapping[str, InputShape], own: Mapping[str, InputShape]) -> Any:
+    """Return how a partner's second sight changes: as the stage says where it reads the same, else by default."""
+    if not isinstance(spec, Mapping):
+        return spec or "default"
+    fits = {name: changes for name, changes in spec.items() if name in own and shapes.get(name) == own[name]}
+    unlike = {name: "default" for name in own if shapes.get(name) != own[name]}
+    return {**fits, **unlike} or "default"
 
 
 def _augmentation(spec: Any, shapes: Mapping[str, InputShape]) -> Augmentation:
@@ -509,8 +563,21 @@ def _start(task: Task, store: Store, ensemble: Ensemble) -> None:
 
 
 def _load(task: Task, store: Store, ensemble: Ensemble, node: str, taken: str, into: str, reset: Sequence[str]) -> None:
+    """Load those weights of a stage whose names begin with `taken`, under names that begin with `into`.
+
+    Raises
+    ------
+    LimbeckError
+        When the stage has left none: a partner that is not there, or that no gradient trains.
+    """
     key, groups = task.keys[node]
     for position, state in enumerate(store.states(key, groups, task.members)):
+        if not any(name.startswith(taken) for name in state):
+            kept = ", ".join(dict.fromkeys(re.sub(r"^(network|partners\.[^.]+)\..*", r"\1", name) for name in state))
+            raise LimbeckError(
+                f"{task.node.name}: '{node}' has left no weights called {taken}…, only those of {kept}. A stage keeps "
+                "its own network and the partners that learn by gradient: start from one of these."
+            )
         chosen = {
             f"{into}{name.removeprefix(taken)}": value
             for name, value in state.items()
@@ -571,23 +638,30 @@ def _most_chosen(task: Task, store: Store) -> int:
 
 
 def _candidate_errors(task: Task, store: Store, k: int) -> np.ndarray:
-    """Return the error (n_members,) of one candidate on validation subjects, or on labelled ones left out of it."""
+    """Return the error (n_members,) of one candidate on validation subjects, or on labelled ones left out of it.
+
+    What the node itself must not see has no say: of a teacher of cross-fitting, or of one whose student is chosen by
+    leaving groups out, the groups that remain judge.
+    """
     node, dataset = task.node, _windows(task)
     truth, kind = dataset["target"].to_numpy(), dataset["target"].attrs["kind"]
     members = [_member(task, identity) for identity in task.members]
-    errors = np.zeros(len(members))
+    errors, counts = np.zeros(len(members)), np.zeros(len(members))
     judges = node.judges[k]
     for source in judges or (node.candidates[k],):
         key, groups = task.keys[source]
         logits = store.knowledge(key, groups, task.members, "logits")
         for position, member in enumerate(members):
             if judges:
-                windows = _crossfit_groups(task, member, len(judges))[judges.index(source)]
+                group = _crossfit_groups(task, member, len(judges))[judges.index(source)]
+                windows = np.intersect1d(group, _held_out(task, member).fold.labelled)
             else:
                 windows = member.fold.validation
-            error = _error(logits[position, windows], truth[windows], kind, dataset["target"].attrs.get("classes", ()))
-            errors[position] += error / max(1, len(judges))
-    return errors
+            if len(windows):
+                classes = dataset["target"].attrs.get("classes", ())
+                errors[position] += _error(logits[position, windows], truth[windows], kind, classes)
+                counts[position] += 1
+    return errors / np.maximum(counts, 1)
 
 
 def _error(logits: np.ndarray, truth: np.ndarray, kind: str, classes: Sequence[str]) -> float:
@@ -740,9 +814,8 @@ def _together(
 
 
 def _temperature(node: Node) -> float:
-    """Return the temperature at which the stage softens what its teachers predict."""
-    found = [float(given["temperature"]) for given in node.stage.losses.values() if given.get("temperature")]
-    return found[0] if found else 1.0
+    """Return the temperature at which the stage softens what its teachers predict, 1 where nothing does."""
+    return next(iter(node.stage.soft_temperatures), 1.0)
 
 
 def _spoiled(

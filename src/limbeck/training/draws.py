@@ -1,7 +1,8 @@
 """Every random number of training, drawn from generators keyed by member: never from a shared stream.
 
 Keys hold the seed, the repetition and the fold, then what is drawn and when. The stage is not among them: all arms of a
-fold share initialisation and batch order, so that only what is compared differs.
+fold share initialisation and batch order, so that only what is compared differs. Teachers of one stage that would be
+the same network have streams of their own.
 """
 
 from __future__ import annotations
@@ -30,10 +31,21 @@ _INITIALISATION, _LABELLED, _UNLABELLED, _MASK, _CONTROL, _QUIZ, _SIGHT = range(
 
 @dataclass(frozen=True)
 class Member:
-    """One network of an ensemble: a fold of a repetition, with a seed."""
+    """One network of an ensemble: a fold of a repetition, with a seed.
+
+    Parameters
+    ----------
+    fold : Fold
+        Whose windows.
+    seed : int
+        Of the study.
+    stream : int
+        0, or the number of a network that would be the same as another one otherwise: all it draws is its own.
+    """
 
     fold: Fold
     seed: int
+    stream: int = 0
 
     @property
     def key(self) -> tuple[int, int, int]:
@@ -46,7 +58,8 @@ class Member:
 
 def generator(member: Member, *key: int) -> np.random.Generator:
     """Return a generator keyed by a member and further numbers."""
-    return np.random.default_rng([*member.key, *key])
+    own = (member.stream,) if member.stream else ()
+    return np.random.default_rng(np.random.SeedSequence([*member.key, *key], spawn_key=own))
 
 
 def control_generator(member: Member) -> np.random.Generator:

@@ -133,6 +133,14 @@ class Ensemble:
             raise DataError(f"The parameters called {', '.join(prefixes)}… do not lie together.")
         return slice(int(starts[places[0]]), int(starts[places[-1] + 1]))
 
+    @property
+    def parts(self) -> list[slice]:
+        """Where the parameters of each network lie, and those of the losses: what is clipped by itself."""
+        parts = dict.fromkeys(
+            ".".join(name.split(".")[: 2 if name.startswith("partners.") else 1]) for name, _, _ in self._layout
+        )
+        return [self.columns((f"{part}.",)) for part in parts]
+
     def state_of(self, position: int) -> dict[str, Tensor]:
         """Return a copy of one member's networks, by name as in ``state_dict``.
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from limbeck.augment import Augmentation
-from limbeck.distillation.contract import Batch
+from limbeck.distillation.contract import Batch, Loss
 from limbeck.distillation.functional.labels import hard_target, mean_squared_error
 from limbeck.distillation.steps import Feedback, Joint
 from limbeck.errors import DataError, LimbeckError
@@ -49,7 +49,8 @@ class Settings:
     schedule : str
         ``"constant"`` or ``"cosine"``.
     clip : float or None
-        Largest norm of a member's gradient.
+        Largest norm of a member's gradient, of its network, of what its losses learn and of each partner apart: the
+        network is limited alike with and without what helps it.
     patience : int or None
         Stop after this many epochs without a lower validation loss; None trains all epochs.
     select : str
@@ -198,7 +199,8 @@ def fit(
     partners : mapping of str to PartnerWindows or None
         What the partners of the learners read.
     augmentations : mapping of str to Augmentation or None
-        Random changes of what a network reads in training: of the trained one under ``""``, of partners by name.
+        Random changes of what a network reads in training: of the trained one under ``""`` (or, of its second sights
+        alone, under :data:`limbeck.training.sights.SECOND`), of partners by name.
     progress : callable or None
         Called with (epochs done by all members together, epochs at most).
     max_steps : int or None
@@ -260,6 +262,9 @@ class _Run:
             trains: AdamW(ensemble.flat[:, columns], weight_decay=settings.weight_decay)
             for trains, columns in self.groups.items()
         }
+        self.parts = ensemble.parts
+        # A stage that is trained to be started from has an untrained head, which nobody needs to validate.
+        self.predicts = any(loss.trains_prediction for loss in ensemble.skeleton.named_losses.values())
         self.averages = any(partner.learns == "average" for partner in ensemble.skeleton.settings.values())
         if self.averages:  # weights to start from were loaded after the averages had been made
             ensemble.follow(0)
@@ -300,9 +305,9 @@ class _Run:
         for phase in self.steps.phases(step, self.settings.learning_rate):
             columns = self.groups[phase.trains]
             gradient, loss, terms = self.ensemble.gradients(phase, batch, step)
-            gradient = gradient[:, columns]
             if self.settings.clip is not None:
-                gradient = clip_by_member(gradient, self.settings.clip)
+                gradient = clip_by_member(gradient, self.settings.clip, self.parts)
+            gradient = gradient[:, columns]
             rate = phase.rate or self.settings.learning_rate
             rates = learning_rates(rate, self.settings.schedule, step, self.total_steps)
             self.optimisers[phase.trains].step(self.ensemble.flat[:, columns], gradient, rates)
@@ -345,10 +350,16 @@ class _Run:
         sights = self.sights.of(index, step)
         if self.steps.quiz:
             sights |= self.sights.quiz(quiz, self.steps.partner)
+        visible = self.labelled_mask.to(self.windows.target.dtype)
+        for partner, shown in self.sights.shown(index).items():
+            # A partner that is shown other windows learns what is true of these.
+            for key in [key for key in sights if key.startswith(f"{partner}/") and key != f"{partner}/quiz"]:
+                own = {"target": self.windows.target[shown] * visible}
+                sights[key] = sights[key]._replace(notes={**sights[key].notes, **own})
         taught = self.taught
         return Batch(
             sights=sights,
-            target=self.windows.target[index] * self.labelled_mask.to(self.windows.target.dtype),
+            target=self.windows.target[index] * visible,
             labelled=self.labelled_mask,
             class_weights=self.class_weights,
             logits=torch.empty(*index.shape, 0, device=self.device)
@@ -369,7 +380,7 @@ class _Run:
         ended = [f for f in self.active if self.clocks[f].step % self.clocks[f].steps == 0]
         if not ended:
             return False
-        losses = self._validation_losses(ended)
+        losses = self._validation_losses(ended) if self.predicts else {}
         if self.steps.regulated:
             self._regulate(losses)
         finished = []
@@ -532,6 +543,8 @@ def _check_members(members: Sequence[draws.Member], taught: Taught, ensemble: En
             raise DataError(f"There is no labelled training window in {member}.")
         if bool(len(member.fold.unlabelled)) != bool(len(members[0].fold.unlabelled)):
             raise DataError("The members of one ensemble must all have unlabelled windows, or none of them.")
+    for position, member in enumerate(members):
+        _refuse_nothing_to_learn(position, member, taught, ensemble.skeleton.named_losses)
     live = [name for name, partner in ensemble.skeleton.settings.items() if partner.teaches]
     for name, loss in ensemble.skeleton.named_losses.items():
         if loss.logits and taught.logits is None and not live:
@@ -549,6 +562,24 @@ def _check_members(members: Sequence[draws.Member], taught: Taught, ensemble: En
             index = member.fold.training if taught.unlabelled else member.fold.labelled
             if not bool(torch.isfinite(values[position, torch.from_numpy(index).to(values.device)]).all()):
                 raise DataError(f"The teacher's {name} of {member} are not finite on every training window.")
+
+
+def _refuse_nothing_to_learn(position: int, member: draws.Member, taught: Taught, losses: Mapping[str, Loss]) -> None:
+    """Refuse a member of which every loss is 0: all learn from unlabelled windows, and none has any weight."""
+    if not losses or not all(loss.on == "unlabelled" for loss in losses.values()):
+        return
+    windows = member.fold.unlabelled if taught.unlabelled else member.fold.unlabelled[:0]
+    if not len(windows):
+        raise DataError(
+            f"{', '.join(losses)}: all losses are on unlabelled windows, of which {member} has none to learn from; "
+            "write on: all, or add hard."
+        )
+    if taught.trust is not None and not bool((taught.trust[position, torch.from_numpy(windows)] > 0).any()):
+        raise DataError(
+            f"None of the {len(windows)} unlabelled windows of {member} passes the filter of what is handed over, and "
+            f"{', '.join(losses)} learn from nothing else; lower knowledge.confidence, take knowledge.share, or add "
+            "hard."
+        )
 
 
 def check_inputs(windows: WindowTensors, member: draws.Member) -> None:

@@ -53,10 +53,23 @@ class AdamW:
         self.first, self.second = self.first[index], self.second[index]
 
 
-def clip_by_member(gradient: Tensor, limit: float) -> Tensor:
-    """Scale each member's gradient (n_members, n_parameters) down to a norm of at most `limit`."""
-    norm = gradient.norm(dim=1, keepdim=True)
-    return gradient * (limit / norm.clamp_min(limit))
+def clip_by_member(gradient: Tensor, limit: float, parts: Sequence[slice] = (slice(None),)) -> Tensor:
+    """Scale each member's gradient down to a norm of at most `limit` in each part.
+
+    Parameters
+    ----------
+    gradient : Tensor of shape (n_members, n_parameters)
+        Not changed.
+    limit : float
+        Largest norm.
+    parts : sequence of slice
+        Parameters that are limited together; the parts follow on each other and leave out none.
+    """
+    clipped = []
+    for part in parts:
+        own = gradient[:, part]
+        clipped.append(own * (limit / own.norm(dim=1, keepdim=True).clamp_min(limit)))
+    return clipped[0] if len(clipped) == 1 else torch.cat(clipped, dim=1)
 
 
 def learning_rates(base: float, schedule: str, step: int, total_steps: Tensor) -> Tensor:

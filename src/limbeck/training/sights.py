@@ -15,9 +15,12 @@ from limbeck.distillation.learner import Learner
 from limbeck.training import draws
 from limbeck.training.tensors import WindowTensors
 
-__all__ = ["PartnerWindows", "Sights"]
+__all__ = ["SECOND", "PartnerWindows", "Sights"]
 
 Scalers = Mapping[str, tuple[Tensor, Tensor]]
+
+SECOND = "/second"
+"""The place of what changes the second sights of the trained network alone, while its plain one stays as it is."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,8 @@ class Sights:
     partners : mapping of str to PartnerWindows
         What its partners read.
     augmentations : mapping of str to Augmentation
-        Of the trained network under ``""``, of partners by name. They make ``plain`` of the trained network where it
-        has one, and every sight called ``second…``.
+        Of the trained network under ``""`` for all its sights or under `SECOND` for all but ``plain``, of partners by
+        name. They make ``plain`` of the trained network, and every sight called ``second…``.
     members : sequence of Member
         Whose windows; random changes are drawn for each from generators of its own.
     """
@@ -80,9 +83,13 @@ class Sights:
         self.changes = dict(learner.changes)
         for name, sights in learner.sights.items():
             for sight in sights:
-                augmented = sight.startswith("second") or (sight == "plain" and name == "")
-                if augmented and name in augmentations:
-                    self.changes.setdefault(_key(name, sight), _Augmented(augmentations[name]))
+                change = augmentations.get(name)
+                if sight.startswith("second"):
+                    change = change or (augmentations.get(SECOND) if name == "" else None)
+                elif name or sight != "plain":
+                    change = None
+                if change is not None:
+                    self.changes.setdefault(_key(name, sight), _Augmented(change))
 
     def read_by(self, partner: str = "") -> tuple[WindowTensors, Scalers]:
         """Return what a network reads, and how it is scaled."""
@@ -123,12 +130,18 @@ class Sights:
                 found[key] = self._changed(key, self.windows[name], plain, step, index.shape[1])
         return found
 
+    def shown(self, index: Tensor) -> dict[str, Tensor]:
+        """Return which windows (n_members, batch) are shown to the partners that are shown others than `index`."""
+        return {name: order.gather(1, index) for name, order in self.orders.items()}
+
     def quiz(self, index: Tensor, partner: str) -> dict[str, Sight]:
-        """Return how the trained network and one partner see the labelled windows of a quiz, with the truth."""
-        notes = {"target": self.windows[""].target[index]}
+        """Return how the trained network and one partner see the labelled windows of a quiz, with the truth of each."""
+        target = self.windows[""].target
         return {
-            "quiz": Sight(self._gather("", index), notes),
-            f"{partner}/quiz": Sight(self._gather(partner, index), notes),
+            "quiz": Sight(self._gather("", index), {"target": target[index]}),
+            f"{partner}/quiz": Sight(
+                self._gather(partner, index), {"target": target[self.shown(index).get(partner, index)]}
+            ),
         }
 
     def _gather(self, name: str, index: Tensor) -> dict[str, Tensor]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from limbeck.datasets.joined import source_of
+from limbeck.datasets.joined import is_joined, source_of
 from limbeck.errors import DataError, StudyError, did_you_mean
 from limbeck.recording import Corpus, LeftOut
 from limbeck.signals import QUALITY, electrode_name
@@ -128,7 +128,8 @@ def _assemble(
     corpus: Corpus, plan: Plan, pieces: list[Piece], left_out: list[LeftOut], store: Path | None
 ) -> xr.Dataset:
     """Put the pieces of all recordings into one array set."""
-    _refuse_absent_sources(corpus, pieces, left_out)
+    if is_joined(corpus):
+        _refuse_absent_sources(corpus, pieces, left_out)
     left_out = left_out + [LeftOut(*entry) for piece in pieces for entry in piece.facts["left_out"]]
     wanted = _wanted(plan, pieces)
     _refuse_unknown_names(plan, wanted, pieces, left_out)
@@ -147,7 +148,7 @@ def _assemble(
         parts = json.dumps([attributes["key"], *decided], sort_keys=True)
         attributes["key"] = hashlib.sha256(parts.encode()).hexdigest()
     classes = _classes_by_rating(plan, pieces, left_out)
-    layouts, pieces = _common_layouts(wanted, pieces, left_out)
+    layouts, pieces = _common_layouts(wanted, pieces, left_out, joined=is_joined(corpus))
     if not pieces:
         raise NoWindowsError(f"No windows could be cut from {corpus.name}.{_first_reasons(left_out)}", left_out)
     attributes["left_out"] = json.dumps([{"what": entry.what, "why": entry.why} for entry in dict.fromkeys(left_out)])
@@ -369,7 +370,9 @@ def _absent_annotations(target: Target, events: Sequence[str], pieces: list[Piec
         )
 
 
-def _common_layouts(wanted: list[str], pieces: list[Piece], left_out: list[LeftOut]) -> tuple[_Layouts, list[Piece]]:
+def _common_layouts(
+    wanted: list[str], pieces: list[Piece], left_out: list[LeftOut], *, joined: bool
+) -> tuple[_Layouts, list[Piece]]:
     """Return shape and attributes of each modality, and the pieces with windows that have its channels.
 
     The channels are those of most recordings; a recording that lacks one of them is left out, its further ones are not
@@ -394,7 +397,8 @@ def _common_layouts(wanted: list[str], pieces: list[Piece], left_out: list[LeftO
             {name: value for name, value in typical.items() if name != "shape"},
         )
         lacking = {id(piece): _lacking(piece.facts["layouts"][modality], typical) for piece in having}
-        _refuse_to_drop_a_source(modality, typical, having, lacking)
+        if joined:
+            _refuse_to_drop_a_source(modality, typical, having, lacking)
         for piece in having:
             lost = lacking[id(piece)]
             if lost:

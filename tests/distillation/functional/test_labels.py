@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from limbeck.distillation.functional import ccc_loss, ccc_over_steps, mean_squared_error, ordinal_target
+from limbeck.distillation.functional import ccc_loss, mean_squared_error, ordinal_target
 from limbeck.errors import LimbeckError
 
 ONES = torch.ones(5, dtype=torch.float64)
@@ -26,18 +26,6 @@ def test_concordance_loss_ignores_a_change_of_unit_and_origin_of_both() -> None:
     other = torch.tensor([0.5, -1.0, 1.5, 1.0, 0.0], dtype=torch.float64)
     assert concordance_loss(3 * other + 7, 3 * TRACE + 7) == pytest.approx(concordance_loss(other, TRACE), rel=1e-6)
     assert concordance_loss(3 * other + 7, TRACE) != pytest.approx(concordance_loss(other, TRACE), rel=1e-2)
-
-
-def test_padded_steps_enter_no_concordance_and_a_window_of_padding_alone_counts_as_none() -> None:
-    target = torch.stack([TRACE, TRACE.flip(0), TRACE])
-    prediction = target + torch.tensor([0.1, -0.2, 0.3, 0.0, 0.5])
-    mask = torch.tensor([[1.0, 1, 1, 0, 0], [1, 1, 1, 1, 1], [0, 0, 0, 0, 0]], dtype=torch.float64)
-    weights = torch.ones(3, dtype=torch.float64)
-    spoiled = torch.where(mask > 0, prediction, 1e3)
-    found = ccc_over_steps(spoiled, target, weights, mask=mask)["ccc"]
-    first = ccc_loss(prediction[0, :3], target[0, :3], ONES[:3])["ccc"]
-    second = ccc_loss(prediction[1], target[1], ONES)["ccc"]
-    torch.testing.assert_close(found, (first + second) / 2)
 
 
 def test_a_constant_prediction_of_a_constant_trace_has_a_finite_gradient() -> None:

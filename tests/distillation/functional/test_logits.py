@@ -9,8 +9,8 @@ from torch import Tensor
 from limbeck.distillation.functional import (
     decoupled,
     expected_class_weights,
+    gated_mixture,
     mutual,
-    one_gate,
     pseudo_label,
     soft_cross_entropy,
     soft_target,
@@ -102,20 +102,25 @@ def test_learning_from_many_is_their_mean_or_as_published_their_sum() -> None:
         mutual(own, [], ONES)
 
 
-def test_the_gate_learns_from_labels_and_not_from_teaching() -> None:
-    branches = [logits(1), logits(2), logits(3)]
-    gate = logits(4, classes=3)
-    terms = one_gate(branches, gate, TARGET, torch.ones(4, dtype=torch.float64), ONES, ONES)
-    assert gradient_or_none(terms["one"], gate) is None
-    assert gradient_or_none(terms["branches"], gate) is None
-    assert gradient(terms["mixture"] + terms["one"], gate).any()
-    assert all(gradient_or_none(terms["one"], branch) is not None for branch in branches)
-    with pytest.raises(LimbeckError, match="3 outputs for 2 branches"):
-        one_gate(branches[:2], gate, TARGET, torch.ones(4, dtype=torch.float64), ONES, ONES)
+def test_a_mixture_lies_between_what_is_mixed_and_a_sure_gate_chooses() -> None:
+    said = torch.stack([logits(seed).detach() for seed in (1, 2, 3)], dim=1)
+    gate = torch.zeros(6, 3, dtype=torch.float64)
+    torch.testing.assert_close(gated_mixture(said, gate), said.mean(dim=1))
+    gate[:, 2] = 50.0
+    torch.testing.assert_close(gated_mixture(said, gate), said[:, 2])
+    with pytest.raises(LimbeckError, match="3 outputs for 2 networks"):
+        gated_mixture(said[:, :2], gate)
 
 
-def gradient_or_none(loss: Tensor, of: Tensor) -> Tensor | None:
-    return torch.autograd.grad(loss, of, allow_unused=True, retain_graph=True)[0]
+def test_the_released_half_of_the_first_divergence_pushes_past_the_teacher() -> None:
+    teacher = logits(2).detach()
+    student = teacher.clone().requires_grad_()
+    whole, half = (
+        decoupled(student, teacher, TARGET, ONES, as_released=released)["decoupled_class"] for released in (False, True)
+    )
+    assert gradient(whole, student).abs().max() < 1e-12
+    own = gradient(half, student).gather(1, TARGET[:, None])
+    assert (own < 0).all(), "the class is raised although student and teacher agree"
 
 
 def test_class_weights_are_expected_under_the_teacher() -> None:

@@ -12,7 +12,6 @@ from limbeck.distillation.functional import (
     anchored_similarity_rows,
     correlation_congruence,
     pkt,
-    rkd,
     rkd_angle,
     rkd_distance,
     similarity,
@@ -57,13 +56,14 @@ def test_coincident_windows_have_no_angle_even_in_single_precision() -> None:
     student = 100.0 + cloud(1).float()
     student[3] = student[5]
     student.requires_grad_()
-    terms = rkd(student, cloud(2).float(), ONES.float())
-    (gradient,) = torch.autograd.grad(terms["rkd_distance"] + terms["rkd_angle"], student)
+    angle = rkd_angle(student, cloud(2).float(), ONES.float())["rkd_angle"]
+    distance = rkd_distance(student, cloud(2).float(), ONES.float())["rkd_distance"]
+    (gradient,) = torch.autograd.grad(angle + distance, student)
     assert gradient.isfinite().all()
     apart = student.detach().double().numpy()
     torch.testing.assert_close(
-        rkd(student, cloud(2).float(), ONES.float())["rkd_angle"].double(),
-        rkd(torch.from_numpy(apart), cloud(2), ONES)["rkd_angle"],
+        angle.double(),
+        rkd_angle(torch.from_numpy(apart), cloud(2), ONES)["rkd_angle"],
         rtol=1e-3,
         atol=1e-5,
     )
@@ -79,6 +79,14 @@ def test_the_mean_of_one_teacher_is_that_teacher_and_parts_choose_among_many() -
         similarity_of_many(student, [], ONES)
     with pytest.raises(LimbeckError, match="2 weights of teachers for 1"):
         similarity_of_many(student, [first], ONES, parts=parts)
+
+
+def test_windows_that_all_weigh_the_same_have_rows_of_length_one_as_published() -> None:
+    student, teacher = cloud(1), cloud(2, 3)
+    own, taught = (torch.nn.functional.normalize(x @ x.T, dim=1) for x in (student, teacher))
+    for weight in (1.0, 0.3):
+        found = similarity(student, teacher, weight * ONES)["similarity"]
+        torch.testing.assert_close(found, (own - taught).square().sum() / WINDOWS**2)
 
 
 def test_all_rows_are_compared_with_the_same_anchors() -> None:

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as reference
 
 from limbeck.distillation.functional.weighting import (
-    mean_over,
+    in_windows,
     resize_matrix,
     squared_distances,
     unit_rows,
@@ -47,8 +47,8 @@ def test_a_mean_over_nothing_is_zero() -> None:
     assert weighted_mean(torch.ones(3), torch.zeros(3)).item() == 0
 
 
-def test_a_window_counts_by_its_steps() -> None:
-    values = torch.tensor([[[1.0, 1.0, 1.0]], [[4.0, 9.0, 9.0]]])
-    mask = torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, 0.0]])
-    assert mean_over(values, torch.ones(2), mask).item() == pytest.approx(7 / 4)
-    assert mean_over(values, torch.tensor([0.0, 2.0]), mask).item() == pytest.approx(4)
+def test_weights_in_units_of_windows_ignore_a_common_factor_and_leave_out_what_weighs_nothing() -> None:
+    for factor in (1e-4, 1.0, 50.0):
+        torch.testing.assert_close(in_windows(factor * torch.tensor([1.0, 0.0, 1.0])), torch.tensor([1.0, 0.0, 1.0]))
+    assert in_windows(torch.tensor([3.0, 1.0])).sum().item() == pytest.approx(16 / 10)
+    assert not in_windows(torch.zeros(3)).any()

@@ -1,8 +1,8 @@
 """A recipe that gains nothing on some data is not broken: where its teacher knows the truth, it gains.
 
-The cohort: one sensor of the teacher states the class without any error, the student's own sensor tells it nearly, among
-two that tell nothing; one subject of fifteen carries labels. What carries no knowledge of a teacher is tested by what it
-is made of: a pretext is learned, an average is followed.
+The cohort: one sensor of the teacher states the class without any error, the student's own sensor tells it nearly,
+among two that tell nothing; one subject of fifteen carries labels. A pretext that needs no labels is tested by itself:
+it is learned, and a linear model reads more off the embedding than before.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from limbeck.metrics import balanced_accuracy
 from limbeck.models import build
 from limbeck.study import make_plan, parse_study
 from limbeck.study.plan import Plan
-from limbeck.study.runner import execute, gather_history
+from limbeck.study.runner import execute
 from limbeck.training import Member, draws
 from limbeck.training.tensors import WindowTensors
 from limbeck.windows import view
@@ -35,14 +35,29 @@ QUIZ = {"quiz": 4}
 NEEDED: dict[str, dict[str, Any]] = {
     "emotionkd": QUIZ,
     "metadistil": QUIZ,
-    "zhang_lu": {"regulated": False, **QUIZ},  # nobody validates here
     "tlkd_method1": {"source": SOURCE},
+    "noisy_student": {"rounds": 1},  # later rounds are taught by the round before, which reads the student's sensors
+    "cosine": {"weight": 10},
 }
-"""What a recipe needs where so few windows carry labels."""
+"""What a recipe needs where so few windows carry labels, or to be more than a trace of a teacher."""
+
+SLOWLY = ("cosine", "emotionkd", "fitnets", "ssd", "vid", "visual_to_eeg")
+"""What draws a feature to the teacher's own numbers: these are large, and a map to them takes many steps to learn."""
+
+WITHOUT = ("at", "born_again", "mean_teacher", "mmpkd", "snapshot", "tlkd_method2", "zhang_lu")
+"""What is not asked to gain here.
+
+Attention is where in a window a sensor tells something, which is everywhere here. Nobody who knows more teaches in
+born_again, mean_teacher, snapshot; in tlkd_method2 the teacher knows another target. mmpkd is for traces, and zhang_lu
+is emotionkd where nobody validates: these two and mean_teacher have studies of their own, in test_effect_more.
+"""
 
 
 def study(name: str) -> dict[str, Any]:
-    """Return a study of one recipe, with a teacher that is told the truth."""
+    """Return a study of one recipe, with a teacher that is told the truth: for those that are slow, nothing else."""
+    slowly = name in SLOWLY
+    # a teacher that only its student's errors move, as of metadistil, goes astray in one network of ten
+    seeds = {"metadistil": [0, 1, 2, 3, 4]}.get(name, [0] if slowly else [0, 1])
     nothing = {"informative": 0.0, "noise": 1.0}
     return {
         "study": "oracle",
@@ -67,9 +82,9 @@ def study(name: str) -> dict[str, Any]:
         "signals": {**{modality: [{"resample": {"to": 4}}] for modality in WRISTBAND}, "temp": []},
         "windows": {"length": 4, "hop": 4},
         "normalise": "transductive",
-        "protocol": {"split": 2, "labelled": 1, "seeds": [0, 1]},
+        "protocol": {"split": 2, "labelled": 1, "seeds": seeds},
         "training": {
-            "epochs": 40,
+            "epochs": 200 if slowly else 40,
             "batch": 40,
             "labelled_share": 0.2,
             "learning_rate": 0.005,
@@ -79,7 +94,7 @@ def study(name: str) -> dict[str, Any]:
         },
         "distil": {
             "recipes": [{name: NEEDED.get(name, {})}],
-            "teacher": {"model": {**STUDENT, "width": 16}, "inputs": ["temp", "eda"]},
+            "teacher": {"model": {**STUDENT, "width": 16}, "inputs": ["temp"] if slowly else ["temp", "eda"]},
             "student": {"model": STUDENT, "inputs": WRISTBAND},
             "controls": [],
         },
@@ -112,34 +127,41 @@ def scores(plan: Plan, arm: str) -> np.ndarray:
     return np.array([balanced_accuracy(own["truth"], own["decision"]) for _, own in decided.groupby("subject")])
 
 
-TAUGHT = [
-    name
-    for name in RECIPES
-    if name not in ("mmpkd", "tlkd_method2", "born_again", "mean_teacher", "snapshot")  # no teacher of the target
-]
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("name", TAUGHT)
+@pytest.mark.parametrize("name", [name for name in RECIPES if name not in WITHOUT])
 def test_a_teacher_that_knows_the_truth_raises_the_student(name: str, planned: Callable[[str], Plan]) -> None:
     plan = planned(name)
     (comparison,) = plan.variants[0].variant.compare
     gains = scores(plan, name) - scores(plan, comparison.alone)
     error = gains.std(ddof=1) / np.sqrt(len(gains))
-    assert gains.mean() > LEAST
+    assert gains.mean() > 0.04
     assert gains.mean() > 3 * error
+
+
+@pytest.mark.slow
+def test_attention_is_matched_whether_or_not_it_tells_the_class(planned: Callable[[str], Plan]) -> None:
+    curve = losses(planned("at"), "at", "at")
+    assert curve[-1] < 0.2 * curve[0]
 
 
 # ---- before any label ----------------------------------------------------------------------------------------------
 
-PRETEXTS = {"masked": "reconstruct", "contrastive": "contrast", "xkd": "xkd"}
+PRETEXTS = ("masked", "contrastive", "xkd")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PRETEXTS)
 def test_a_pretext_is_learned(name: str, planned: Callable[[str], Plan]) -> None:
-    curve = losses(planned(name), f"{name}_pretext", PRETEXTS[name])
+    curve = losses(planned(name), f"{name}_pretext", "loss")
     assert curve[-1] < 0.9 * curve[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PRETEXTS)
+def test_a_linear_model_reads_more_off_what_a_pretext_made(name: str, planned: Callable[[str], Plan]) -> None:
+    plan = planned(name)
+    before, after = (linear_probe(plan, f"{name}_pretext", trained=trained) for trained in (False, True))
+    assert after > before
 
 
 def losses(plan: Plan, stage: str, term: str) -> np.ndarray:

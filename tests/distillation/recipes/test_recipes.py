@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -11,11 +12,14 @@ import pytest
 import torch
 
 from limbeck.distillation import LOSSES
+from limbeck.distillation.contract import Batch, Context, Said
 from limbeck.distillation.controls import CREDIT
 from limbeck.distillation.recipes import MAP_FEATURES, RECIPES, SUMMARY_FEATURES, TOKEN_FEATURES, Recipe
+from limbeck.distillation.teachers import confident
 from limbeck.errors import StudyError
 from limbeck.models import MODELS, InputShape, build
-from limbeck.models.contract import class_of, dry_run
+from limbeck.models.contract import Outputs, class_of, dry_run
+from limbeck.notation import read_yaml, write_yaml
 from limbeck.study import parse_study
 from limbeck.study.expansion import expanded
 
@@ -36,6 +40,13 @@ def test_every_method_of_the_literature_that_was_asked_for_has_a_recipe() -> Non
     assert set(RECIPES) >= ASKED_FOR
 
 
+def documented_meaning(documented: str, option: str) -> bool:
+    """Whether the text of an option that is not set says what it then is, sends the reader on, or that it is needed."""
+    (text,) = re.findall(rf"^(?:\w+, )*{option}\b.*\n((?:    .*\n?)+)", documented, re.MULTILINE)
+    words = " ".join(text.split())
+    return bool(re.search(r"default|where it is None|instead|Of the loss|As in|for tokens|target", words))
+
+
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_says_what_it_is(name: str) -> None:
     recipe = recipe_class(name)
@@ -48,6 +59,10 @@ def test_a_recipe_says_what_it_is(name: str) -> None:
     assert not missing
     for fault in recipe.faults:
         assert fault.what.endswith(".")
+        if fault.option:  # is written under distil
+            assert set(read_yaml(fault.option)) <= {*RECIPES.options(name), "teacher", "student"}
+    for option, default in RECIPES.options(name).items():  # what is not set says what then happens
+        assert default is not None or documented_meaning(documented, option), option
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -62,6 +77,7 @@ def test_what_a_recipe_makes_is_a_study_that_could_have_been_written(
     (by_recipe,) = parse_study(definition).variants.values()
     assert by_hand == by_recipe
     assert by_recipe.deployed == name  # what stays in the end is the student, whatever stands between
+    assert "&id" not in write_yaml(written)
     named = {other for stage in by_recipe.stages.values() for other in stage.taught_by}
     assert name not in named
 
@@ -109,12 +125,18 @@ def test_a_recipe_for_one_kind_of_target_refuses_the_other(name: str, study_of: 
 # ---- published faults ----------------------------------------------------------------------------------------------
 
 PARITY: list[tuple[str, dict[str, Any], str, dict[str, Any]]] = [
-    ("hinton", {"t_squared": False}, "soft", {"t_squared": False}),
+    ("hinton", {"t_squared": False}, "soft", {"t_squared": False, "balanced": False}),
+    ("dkd", {"as_released": True}, "dkd", {"as_released": True, "balanced": False}),
     ("ssd", {"detach": False}, "stochastic", {"detach": False}),
     ("ssd", {"as_released": True}, "stochastic", {"as_released": True}),
-    ("dml", {"average": False}, "mutual", {"average": False}),
-    ("dgkd", {"as_published": True}, "dense", {"reverse": True, "t_squared": False}),
-    ("tlkd_method1", {"as_published": True}, "soft", {"of_probabilities": True, "t_squared": False}),
+    ("dml", {"average": False}, "mutual", {"average": False, "balanced": False}),
+    ("dgkd", {"as_published": True}, "dense", {"reverse": True, "t_squared": False, "balanced": False}),
+    (
+        "tlkd_method1",
+        {"as_published": True},
+        "soft",
+        {"of_probabilities": True, "t_squared": False, "balanced": False},
+    ),
     ("pkdot", {"as_published": True}, "pkdot", {"per_row": True}),
     ("mt_pkdot", {"as_published": True}, "pkdot", {"per_row": True}),
     ("mt_pkdot", {"centroid": 0}, "pkdot", {"centroid": 0}),
@@ -132,6 +154,7 @@ def test_a_flag_brings_a_published_fault_back_and_the_default_has_it_not(
 ) -> None:
     usual, faulty = stages_of(name)[name]["loss"][loss], stages_of(name, **options)[name]["loss"][loss]
     default = {**LOSSES.options(loss), **usual}
+    faulty = {**LOSSES.options(loss), **faulty}
     for key, value in expected.items():
         assert faulty[key] == value
         assert default[key] != value
@@ -154,8 +177,38 @@ def test_released_stochastic_teachers_have_no_dropout(stages_of: Callable[..., d
 def test_self_distillation_of_sdt_has_both_published_faults_as_flags(stages_of: Callable[..., dict[str, Any]]) -> None:
     usual = stages_of("sdt")["sdt_teacher"]["loss"]["self_distil"]
     faulty = stages_of("sdt", detach_teacher=False, t_squared=False)["sdt_teacher"]["loss"]["self_distil"]
-    assert (usual["detach_teacher"], usual["t_squared"]) == (True, True)
-    assert (faulty["detach_teacher"], faulty["t_squared"]) == (False, False)
+    assert usual.keys().isdisjoint({"detach_teacher", "t_squared", "balanced"})  # all are so by default
+    assert (faulty["detach_teacher"], faulty["t_squared"], faulty["balanced"]) == (False, False, False)
+
+
+def test_published_concordance_of_a_trace_mixes_its_estimators(study_of: Callable[..., dict[str, Any]]) -> None:
+    def hard(**options: Any) -> Any:
+        definition = {**study_of("visual_to_eeg", **options), "target": {"name": "felt", "trace": "arousal"}}
+        return expanded(definition)["stages"]["visual_to_eeg"]["loss"]["hard"]
+
+    assert hard() == {"weight": 1.0, "form": "ccc"}
+    assert hard(hard=0.5)["weight"] == 0.5
+    assert hard(as_published=True) == {"weight": 1.0, "form": "ccc", "mixed": True}
+    with pytest.raises(StudyError, match=r"distil\.as_published: it is of the concordance"):
+        parse_study(study_of("visual_to_eeg", as_published=True))
+
+
+def test_a_trace_is_learned_alone_by_the_loss_of_the_arm(study_of: Callable[..., dict[str, Any]]) -> None:
+    for name in ("visual_to_eeg", "mmpkd"):
+        written = expanded({**study_of(name), "target": {"name": "felt", "trace": "arousal"}})
+        assert written["compare"][0]["alone"] == f"{name}_alone"
+        assert written["stages"][f"{name}_alone"]["loss"]["hard"]["form"] == "ccc"
+    assert expanded(study_of("visual_to_eeg"))["compare"][0]["alone"] == "alone"  # a class has one loss
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_writes_the_weight_of_every_loss(name: str, stages_of: Callable[..., dict[str, Any]]) -> None:
+    for stage in stages_of(name).values():
+        if len(stage.get("loss") or {}) < 2:
+            continue  # nothing to weigh it against
+        for loss, given in stage["loss"].items():
+            own_factors = loss == "self_distil"  # of what it adds to the labels, in its options
+            assert own_factors or isinstance(given, int | float) or "weight" in given, loss
 
 
 def test_released_xkd_is_a_flag(stages_of: Callable[..., dict[str, Any]]) -> None:
@@ -178,6 +231,11 @@ def test_a_chain_of_assistants_goes_down_to_the_student(stages_of: Callable[...,
         "takd": "takd_assistant_2",
     }
     dense = stages_of("dgkd", assistants=given)
+    # The first assistant's only teacher is never left out.
+    dropped = [
+        dense[name]["loss"]["dense"].get("drop", 0.5) for name in ("dgkd_assistant_1", "dgkd_assistant_2", "dgkd")
+    ]
+    assert dropped == [0.0, 0.5, 0.5]
     assert dense["dgkd_assistant_2"]["taught_by"] == ["teacher", "dgkd_assistant_1"]
     assert dense["dgkd"]["taught_by"] == ["teacher", "dgkd_assistant_1", "dgkd_assistant_2"]
 
@@ -211,7 +269,11 @@ def test_each_cycle_of_a_snapshot_goes_on_from_its_teacher(stages_of: Callable[.
     stages = stages_of("snapshot", cycles=2, epochs=3)
     taught, alone = stages["snapshot"], stages["snapshot_alone"]
     assert taught["start"] == taught["taught_by"] == alone["start"] == "snapshot_1"
-    assert taught["training"] == alone["training"] == {"schedule": "cosine", "epochs": 3}
+    whole = {"schedule": "cosine", "patience": None, "select": "last", "epochs": 3}  # no cycle is cut short
+    assert taught["training"] == alone["training"] == stages["snapshot_1"]["training"] == whole
+    hasty = {"model": "tcn", "inputs": ["eda"], "training": {"patience": 1, "learning_rate": 0.1}}
+    patient = stages_of("snapshot", student=hasty)["snapshot"]["training"]
+    assert (patient["patience"], patient["learning_rate"]) == (None, 0.1)
     assert taught["loss"]["soft"]["student_temperature"] == 1.0
 
 
@@ -219,10 +281,93 @@ def test_what_learns_alone_beside_a_noisy_student_has_the_same_noise(stages_of: 
     stages = stages_of("noisy_student", rounds=3)
     assert stages["noisy_student"]["augment"] == stages["noisy_student_alone"]["augment"] == "default"
     assert stages["noisy_student"]["taught_by"] == "noisy_student_2"
-    assert stages["noisy_student"]["knowledge"] == {"confidence": 0.3}
+    assert stages["noisy_student"]["knowledge"] == {"confidence": 0.3, "balance": True}
     assert stages["noisy_student"]["loss"]["soft"]["on"] == "unlabelled"
     balanced = stages_of("noisy_student", share=0.5)["noisy_student"]["knowledge"]
     assert balanced == {"share": 0.5, "balance": True}
+    everything = stages_of("noisy_student", confidence=None)["noisy_student"]
+    assert "knowledge" not in everything
+    assert "balanced" not in everything["loss"]["soft"]  # weighed by class, as nothing was balanced before
+
+
+def test_rare_classes_weigh_half_for_a_noisy_student_however_rare(stages_of: Callable[..., dict[str, Any]]) -> None:
+    arm = stages_of("noisy_student")["noisy_student"]
+    decided = torch.tensor([0] * 80 + [1] * 20)
+    said = torch.nn.functional.one_hot(decided, 2) * 4.0 - 2.0
+    nothing = torch.zeros(100)
+    given = arm["knowledge"]
+    trust = confident(
+        said.numpy(), labelled=nothing.numpy() > 0, threshold=given["confidence"], balance=given["balance"]
+    )
+    loss = LOSSES["soft"](**arm["loss"]["soft"])
+    loss.join(Context("class", 2, {}, {}, {"teacher": {"logits": (2,)}}))
+    own = torch.zeros(100, 2, requires_grad=True)
+    batch = Batch(
+        sights={},
+        target=torch.zeros(100, dtype=torch.int64),
+        labelled=nothing,
+        class_weights=torch.tensor([0.625, 2.5]),  # of labels that are 80 to 20 as well
+        logits=said,
+        trust=torch.as_tensor(trust, dtype=torch.float32),
+        teachers={},
+        index=torch.arange(100),
+        progress=torch.tensor(0.0),
+        strength=torch.tensor(1.0),
+    )
+    value, _ = loss(Said({"plain": Outputs(own, {})}, {}, said, {"teacher": {"logits": said}}), batch)
+    (gradient,) = torch.autograd.grad(value, own)
+    pull = gradient[:, 0].abs()  # of each window; the teacher is as sure of one as of another
+    assert float(pull[decided == 1].sum() / pull.sum()) == pytest.approx(0.5, abs=1e-5)
+
+
+def test_what_learns_alone_beside_a_mean_teacher_is_an_average_that_sees_the_same_changes(
+    stages_of: Callable[..., dict[str, Any]],
+) -> None:
+    stages = stages_of("mean_teacher", momentum=0.9)
+    arm, alone = stages["mean_teacher"], stages["mean_teacher_alone"]
+    assert set(alone["loss"]) == {"hard"}
+    assert {key: value for key, value in arm.items() if key != "loss"} == {
+        key: value for key, value in alone.items() if key != "loss"
+    }
+    assert alone["predict_with"] == "average"
+    assert alone["partners"]["average"] == {"learns": "average", "momentum": 0.9}
+    assert arm["loss"]["consistency"]["sight"] == "plain"  # the changed windows that its labels are learned from
+    own = {"model": "tcn", "inputs": ["eda"], "augment": {"eda": ["jitter"]}}
+    assert stages["mean_teacher"]["augment"] == "default"
+    assert stages_of("mean_teacher", student=own)["mean_teacher_alone"]["augment"] == {"eda": ["jitter"]}
+
+
+NETS = {
+    "teacher": {"model": {"name": "pkdot_teacher", "width": 8, "frames": 8}, "inputs": ["eda", "temp"]},
+    "student": {"model": {"name": "pkdot_student", "width": 8, "frames": 8}, "inputs": ["eda"]},
+}
+
+
+def test_a_sensor_that_is_made_up_is_learned_from_the_teacher_that_has_it(
+    study_of: Callable[..., dict[str, Any]], stages_of: Callable[..., dict[str, Any]]
+) -> None:
+    hint = stages_of("pkdot", **NETS)["pkdot"]["loss"]["hint"]
+    assert hint == {"weight": 1.0, "student": "pseudo", "teacher": "temp"}
+    several = stages_of("mt_pkdot", **NETS)
+    assert several["mt_pkdot"]["loss"]["hint"] == {**hint, "of": "teacher"}
+    assert several["mt_pkdot_temp"]["loss"]["hint"]["teacher"] == "eda"
+    assert several["mt_pkdot_eda"]["model"] == {"name": "pkdot_student", "width": 8, "frames": 8}
+    for name in ("pkdot", "mt_pkdot"):  # nobody who lacks the sensor could say what it reads
+        assert expanded(study_of(name, **NETS))["compare"][0]["controls"] == ["scrambled"]
+        assert "hint" not in stages_of(name)[name]["loss"]  # other networks make nothing up
+    without = {**NETS, "privileged": 0, "controls": ["own_input"]}
+    assert "hint" not in stages_of("pkdot", **without)["pkdot"]["loss"]
+    assert expanded(study_of("pkdot", **without))["compare"][0]["controls"] == ["own_input"]
+    frozen = {**NETS, "student": {**NETS["student"], "model": {"name": "pkdot_student", "frozen": True}}}
+    assert "hint" not in stages_of("pkdot", **frozen)["pkdot"]["loss"]
+
+
+@pytest.mark.parametrize("name", ["pkdot", "mt_pkdot"])
+def test_the_published_networks_of_pkdot_train_to_the_end(
+    name: str, study_of: Callable[..., dict[str, Any]], run_of: Callable[[dict[str, Any]], pd.DataFrame]
+) -> None:
+    predictions = run_of(study_of(name, **NETS, anchors=4))
+    assert {name, "alone", f"{name}/scrambled"} <= set(predictions["arm"])
 
 
 def test_transfer_and_distillation_stand_in_both_orders(stages_of: Callable[..., dict[str, Any]]) -> None:
@@ -300,7 +445,9 @@ def test_contrast_is_within_the_batch_on_request(stages_of: Callable[..., dict[s
 
 
 def test_the_variants_of_zhang_and_lu_are_their_ablation(stages_of: Callable[..., dict[str, Any]]) -> None:
-    whole, features, answers = (stages_of("zhang_lu", variant=v)["zhang_lu"] for v in ("v3", "v2", "v1"))
+    whole, features, answers = (
+        stages_of("zhang_lu", variant=v, regulated=True)["zhang_lu"] for v in ("v3", "v2", "v1")
+    )
     assert whole["steps"]["feedback"]["regulated"] is True
     assert set(features["loss"]) == {"hard", "soft", "hint"}
     assert "steps" not in features

@@ -53,6 +53,8 @@ class Trial:
         Some of `TEACHERS`.
     live : bool
         Whether the teacher ``rich`` is a partner that learns.
+    settled : bool
+        Whether trust is balanced already.
     """
 
     loss: str
@@ -60,6 +62,7 @@ class Trial:
     kind: str = "class"
     teachers: tuple[str, ...] = ("rich",)
     live: bool = False
+    settled: bool = False
 
     @property
     def n_outputs(self) -> int:
@@ -75,6 +78,7 @@ class Trial:
             {name: TEACHERS[name] for name in self.teachers},
             n_windows=ALL,
             batch=WINDOWS,
+            balanced_trust=self.settled,
         )
 
     def learner(self, seed: int = 0) -> Learner:

@@ -23,7 +23,8 @@ def unit(rows: np.ndarray) -> np.ndarray:
 class Reference:
     """The loss in NumPy, with loops and dictionaries for memories."""
 
-    def __init__(self) -> None:
+    def __init__(self, momentum: float, apart: int) -> None:
+        self.momentum, self.apart = momentum, apart
         self.student: dict[int, np.ndarray] = {}
         self.teacher: dict[int, np.ndarray] = {}
         self.classes: dict[int, int] = {}
@@ -35,7 +36,11 @@ class Reference:
             self.teacher.setdefault(window, taught[i])
             self.classes[window] = classes[i]
         negatives = [
-            [w for w in self.student if w != window and (classes[i] < 0 or self.classes[w] != classes[i])]
+            [
+                w
+                for w in self.student
+                if abs(w - window) > self.apart and (classes[i] < 0 or self.classes[w] != classes[i])
+            ]
             for i, window in enumerate(index)
         ]
         n, total = len(self.student), 0.0
@@ -54,13 +59,15 @@ class Reference:
                 total += found / len(index)
         for i, window in enumerate(index):
             for bank, rows in ((self.student, own), (self.teacher, taught)):
-                bank[window] = unit(0.5 * bank[window][None] + 0.5 * rows[i][None])[0]
+                bank[window] = unit(self.momentum * bank[window][None] + (1 - self.momentum) * rows[i][None])[0]
         return total
 
 
-def test_contrast_with_the_memory_is_its_formula_step_after_step(trial: Tried) -> None:
-    tried = trial("crd", OPTIONS)
-    learner, reference = tried.learner(), Reference()
+@pytest.mark.parametrize(("momentum", "apart"), [(0.5, 0), (0.8, 1), (0.0, 2)])
+def test_contrast_with_the_memory_is_its_formula_step_after_step(trial: Tried, momentum: float, apart: int) -> None:
+    given = {} if momentum == 0.5 else {"momentum": momentum}  # 0.5 is what it starts from
+    tried = trial("crd", {**OPTIONS, **given, "apart": apart})
+    learner, reference = tried.learner(), Reference(momentum, apart)
     for seed in range(4):
         batch = tried.batch(seed)
         said = learner.network(batch.sights["plain"].inputs).features["embedding"]
@@ -109,7 +116,7 @@ def test_a_window_that_stands_twice_in_a_batch_is_remembered_once_and_is_not_its
 def test_without_labels_every_other_window_is_a_negative_and_with_them_those_of_its_class_are_not(
     trial: Tried,
 ) -> None:
-    tried = trial("info_nce", {"width": 6, "supervised": True})
+    tried = trial("info_nce", {"width": 6, "supervised": True, "apart": 0})
     batch = tried.batch()
     learner = tried.learner()
     said = learner.network(batch.sights["plain"].inputs).features["embedding"]
@@ -117,17 +124,35 @@ def test_without_labels_every_other_window_is_a_negative_and_with_them_those_of_
     ones = torch.ones(8, dtype=torch.float64)
     expected = functional.info_nce(*rows, ones, classes=batch.target, labelled=batch.labelled)["info_nce"]
     torch.testing.assert_close(learner(batch)[0], expected)
-    plain = trial("info_nce", {"width": 6})
+    plain = trial("info_nce", {"width": 6, "apart": 0})
     torch.testing.assert_close(plain.learner()(batch)[0], functional.info_nce(*rows, ones)["info_nce"])
     assert not torch.isclose(expected, plain.learner()(batch)[0])
 
 
-def test_windows_that_lie_near_each_other_are_no_negatives(trial: Tried) -> None:
-    far = trial("info_nce", {"width": 6, "apart": 1}).learner()
-    near = trial("info_nce", {"width": 6, "apart": 100}).learner()
-    batch = trial("info_nce").batch()
-    assert far(batch)[0] > 0.5
-    assert near(batch)[0].item() == pytest.approx(0, abs=1e-9), "nothing is left to confuse it with"
+@pytest.mark.parametrize("loss", ["info_nce", "crd"])
+@pytest.mark.parametrize("apart", [1, 2])
+def test_windows_that_lie_no_further_apart_than_this_are_no_negatives(trial: Tried, loss: str, apart: int) -> None:
+    options = {"width": 6, "temperature": 0.3, **({} if apart == 1 else {"apart": apart})}
+    trust = torch.tensor([1.0, 1, 0, 0, 0, 0, 0, 0], dtype=torch.float64)
+
+    def of(gap: int, **changes: Any) -> float:
+        tried = trial(loss, {**options, **changes})
+        index = torch.tensor([4, 4 + gap, *range(12, 18)])
+        batch = tried.batch(trust=trust, index=index, labelled=torch.zeros(8, dtype=torch.float64))
+        found: float = tried.learner()(batch)[0].item()
+        return found
+
+    assert of(apart) == pytest.approx(0, abs=1e-5), "nothing is left to confuse it with"
+    assert of(apart + 1) > 0.1
+    assert of(1, apart=0) > 0.1
+
+
+def test_a_window_that_stands_twice_in_a_batch_is_no_negative_of_itself(trial: Tried) -> None:
+    tried = trial("info_nce", {"width": 6, "apart": 0})
+    batch = tried.batch(trust=torch.tensor([1.0, 1, 0, 0, 0, 0, 0, 0], dtype=torch.float64))
+    twice = batch._replace(index=batch.index[:1].expand(8))
+    assert tried.learner()(twice)[0].item() == pytest.approx(0, abs=1e-9)
+    assert tried.learner()(batch)[0] > 0.01
 
 
 def test_what_has_no_negatives_or_no_classes_is_refused(trial: Tried) -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from limbeck.distillation import Batch, Context, Learner, Partner, Said, Sight, feature_shapes, make_losses
+from limbeck.distillation import Batch, Context, Learner, Partner, Said, Sight, feature_shapes, functional, make_losses
 from limbeck.errors import LimbeckError
 from limbeck.models import Dropout, InputShape, Outputs, build
 from limbeck.protocols import Fold
@@ -46,9 +46,16 @@ def drawn(*shape: int, seed: int = 0) -> Tensor:
 
 
 def a_learner(
-    loss: str, options: Mapping[str, Any] | None = None, *, kind: str = "class", seed: int = 0, **beside: Partner
+    loss: str,
+    options: Mapping[str, Any] | None = None,
+    *,
+    kind: str = "class",
+    seed: int = 0,
+    form: str = "",
+    settled: bool = False,
+    **beside: Partner,
 ) -> Learner:
-    """Return a learner in double precision, with one loss and some partners."""
+    """Return a learner in double precision, with one loss, some partners and a loss `hard` of a form."""
     torch.manual_seed(seed)
     n_outputs = CLASSES if kind == "class" else 1
     network = Small(SHAPES, n_outputs)
@@ -58,8 +65,10 @@ def a_learner(
         for name, partner in beside.items()
     }
     inputs = {name: partner.inputs for name, partner in beside.items()}
-    context = Context(kind, n_outputs, SHAPES, own, {}, features, inputs, n_windows=20, batch=WINDOWS)
-    losses = make_losses({loss: dict(options or {})})
+    context = Context(
+        kind, n_outputs, SHAPES, own, {}, features, inputs, n_windows=20, batch=WINDOWS, balanced_trust=settled
+    )
+    losses = make_losses({loss: dict(options or {}), **({"hard": {"form": form}} if form else {})})
     return Learner(network, losses, context, beside).double()
 
 
@@ -122,7 +131,7 @@ def cross_entropy(logits: np.ndarray, batch: Batch) -> float:
 
 @pytest.mark.parametrize(("average", "share"), [(True, 0.5), (False, 1.0)])
 def test_mutual_learning_follows_its_formula(average: bool, share: float) -> None:
-    options = {"partner": ["one", "two"], "temperature": 2.0, "hard": 0.5, "average": average}
+    options = {"partner": ["one", "two"], "temperature": 2.0, "hard": 0.5, "average": average, "balanced": False}
     loss = a_learner("mutual", options, one=a_peer(), two=a_peer(seed=8)).named_losses["mutual"]
     nets, batch = [outputs(seed) for seed in range(3)], a_batch()
 
@@ -136,7 +145,7 @@ def test_mutual_learning_follows_its_formula(average: bool, share: float) -> Non
 
 
 def test_what_the_others_say_is_held_fixed_for_each_network() -> None:
-    loss = a_learner("mutual", {"hard": 0.0}, peer=a_peer()).named_losses["mutual"]
+    loss = a_learner("mutual", {"hard": 0.0, "balanced": False}, peer=a_peer()).named_losses["mutual"]
     own, peer = outputs(0), outputs(1)
 
     loss(said(own, peer=peer), a_batch())[0].backward()
@@ -164,7 +173,7 @@ def test_networks_that_learn_from_each_other_can_be_exchanged(kind: str) -> None
 
 
 def test_the_ensemble_of_branches_follows_its_formula() -> None:
-    loss = a_learner("one", {"hard": 0.7, "temperature": 3.0}, peer=a_peer()).named_losses["one"]
+    loss = a_learner("one", {"hard": 0.7, "temperature": 3.0, "balanced": False}, peer=a_peer()).named_losses["one"]
     own, peer, batch = outputs(0), outputs(1), a_batch()
 
     value, terms = loss(said(own, peer=peer), batch)
@@ -186,6 +195,24 @@ def test_the_gate_learns_from_labels_and_not_from_the_branches_distance() -> Non
 
     assert all(grad is None for grad in torch.autograd.grad(terms["one"], gate, allow_unused=True, retain_graph=True))
     assert any(grad.any() for grad in torch.autograd.grad(terms["ensemble"], gate))
+
+
+def test_the_gate_reads_branches_that_it_does_not_move() -> None:
+    loss: Any = a_learner("one", peer=a_peer()).named_losses["one"]
+    own, peer, batch = outputs(0), outputs(1), a_batch()
+
+    _, terms = loss(said(own, peer=peer), batch)
+
+    fixed = [outputs(seed) for seed in range(2)]
+    read = torch.stack([branch.prediction for branch in fixed], dim=1).detach()
+    gate = loss.gate(read.flatten(1)).detach()
+    branches = torch.stack([branch.prediction for branch in fixed], dim=1)
+    mixture = functional.gated_mixture(branches, gate)
+    hard = functional.hard_target(mixture, batch.target, batch.class_weights, batch.labelled)["hard"]
+    found = torch.autograd.grad(terms["ensemble"], [own.prediction, peer.prediction])
+    expected = torch.autograd.grad(hard, [branch.prediction for branch in fixed])
+    for gradient, alone in zip(found, expected, strict=True):
+        torch.testing.assert_close(gradient, alone)
 
 
 # ---- consistency -----------------------------------------------------------------------------------------------------
@@ -327,7 +354,7 @@ def test_the_released_passes_are_all_the_same() -> None:
 
 @pytest.mark.parametrize(("t_squared", "factor"), [(True, 64.0), (False, 1.0)])
 def test_parts_learn_from_labels_and_from_the_whole(t_squared: bool, factor: float) -> None:
-    options = {"hard": 0.5, "soft": 2.0, "temperature": 8.0, "t_squared": t_squared}
+    options = {"hard": 0.5, "soft": 2.0, "temperature": 8.0, "t_squared": t_squared, "balanced": False}
     loss = a_learner("self_distil", options).named_losses["self_distil"]
     parts = {f"logits_{name}": drawn(WINDOWS, CLASSES, seed=70 + i) for i, name in enumerate("ab")}
     own, batch = outputs(0, **parts), a_batch()
@@ -379,7 +406,8 @@ def test_adapted_features_point_where_the_joint_one_does(detach: bool) -> None:
 
 
 def test_a_weaker_modality_learns_from_the_dominant_one() -> None:
-    loss = a_learner("joint_teacher", {"map": "none"}, teacher=a_peer()).named_losses["joint_teacher"]
+    options = {"map": "none", "apart": 0, "balanced": False}
+    loss = a_learner("joint_teacher", options, teacher=a_peer()).named_losses["joint_teacher"]
     own, rich, batch = outputs(0), outputs(1), a_batch()
 
     value, terms = loss(said(own, teacher=rich), batch)
@@ -411,6 +439,82 @@ def test_the_dominant_network_learns_from_labels_and_not_from_its_student() -> N
         return any(grad is not None and grad.any() for grad in grads)
 
     assert {term: reached(term) for term in terms} == {"hard": True, "fused": True, "feature": False, "label": False}
+
+
+@pytest.mark.parametrize("apart", [0, 1, 2])
+def test_repeats_and_neighbours_are_no_negatives_of_the_dominant_networks_features(apart: int) -> None:
+    options = {"map": "none", "apart": apart} if apart != 1 else {"map": "none"}
+    loss = a_learner("joint_teacher", options, teacher=a_peer()).named_losses["joint_teacher"]
+
+    def contrast(gap: int) -> float:
+        index = 4 + gap * (torch.arange(WINDOWS) % 2)
+        _, terms = loss(said(outputs(0), teacher=outputs(1)), a_batch()._replace(index=index))
+        found: float = terms["feature"].item()
+        return found
+
+    assert contrast(apart) == pytest.approx(0.0, abs=1e-9)
+    assert contrast(apart + 1) > 0.1
+
+
+# ---- what all of them share ------------------------------------------------------------------------------------------
+
+PULLS = {
+    "mutual": ("mutual", {"hard": 0.0}, {"peer": 7}),
+    "one": ("one", {}, {"peer": 7}),
+    "self_distil": ("soft", {}, {}),
+    "joint_teacher": ("label", {"map": "none"}, {"teacher": 7}),
+}
+
+
+def pull(loss: str, batch: Batch, settled: bool = False, **more: Any) -> tuple[Tensor, Tensor]:
+    """Return the distance of the network from what teaches it, and the logits of what teaches it."""
+    term, options, partners = PULLS[loss]
+    beside = {name: a_peer() for name in partners}
+    made: Any = a_learner(loss, {**options, **more}, settled=settled, **beside).named_losses[loss]
+    parts = {f"logits_{name}": drawn(WINDOWS, CLASSES, seed=70 + i) for i, name in enumerate("ab")}
+    own, other = outputs(0, **parts), outputs(1)
+    taught = {"self_distil": own.prediction}.get(loss, other.prediction)
+    if loss == "one":
+        both = torch.stack([own.prediction, other.prediction], dim=1)
+        taught = functional.gated_mixture(both, made.gate(both.flatten(1)))
+    found: Tensor = made(said(own, **dict.fromkeys(partners, other)), batch)[1][term]
+    return found, taught.detach()
+
+
+@pytest.mark.parametrize("loss", PULLS)
+def test_what_networks_learn_of_each_other_is_balanced_as_soft_targets_are(loss: str) -> None:
+    batch = a_batch()
+    value, taught = pull(loss, batch)
+    expected = functional.expected_class_weights(taught, batch.class_weights)
+    weighed, plain = (pull(loss, each, balanced=False)[0] for each in (batch._replace(trust=expected), batch))
+    torch.testing.assert_close(value, weighed)
+    assert not torch.isclose(value, plain)
+
+    settled = torch.where(batch.labelled > 0, expected, 1.0)
+    torch.testing.assert_close(
+        pull(loss, batch, settled=True)[0], pull(loss, batch._replace(trust=settled), balanced=False)[0]
+    )
+
+
+@pytest.mark.parametrize("form", ["mse", "l1", "ccc"])
+@pytest.mark.parametrize(
+    ("loss", "term"), [("mutual", "hard"), ("one", "hard"), ("joint_teacher", "hard"), ("partner_hard", "teacher")]
+)
+def test_partners_err_on_traces_as_the_stages_own_loss_does(loss: str, term: str, form: str) -> None:
+    options = {"map": "none"} if loss == "joint_teacher" else {"partner": "teacher"}
+    learner = a_learner(loss, options, kind="trace", form=form, teacher=a_peer("trace"))
+    own, peer, batch = outputs(0, 1), outputs(1, 1), a_batch("trace")
+
+    _, terms = learner.named_losses[loss](said(own, teacher=peer), batch)
+
+    x, y = array(peer.prediction)[:LABELLED, 0], array(batch.target)[:LABELLED]
+    spread = x.var() + y.var() + (x.mean() - y.mean()) ** 2
+    expected = {
+        "mse": ((x - y) ** 2).mean(),
+        "l1": abs(x - y).mean(),
+        "ccc": 1 - 2 * ((x - x.mean()) * (y - y.mean())).mean() / (spread + 1e-8),
+    }
+    assert terms[term].item() == pytest.approx(expected[form])
 
 
 def test_partners_learn_from_labels_on_labelled_windows_alone() -> None:

@@ -93,6 +93,43 @@ def test_similarity_is_that_to_the_mean_matrix_of_all_teachers(trial: Tried) -> 
     torch.testing.assert_close(alone.learner()(alone.batch())[0], expected)
 
 
+def test_teachers_count_in_the_mean_matrix_as_much_as_the_study_says(trial: Tried) -> None:
+    tried = trial("sp", {"weight": 1.0, "parts": {"other": 3.0, "rich": 1.0}}, teachers=BOTH)
+    batch, ones = tried.batch(), torch.ones(8, dtype=torch.float64)
+    teachers = [batch.teachers[name]["embedding"] for name in BOTH]
+    parts = torch.tensor([0.25, 0.75], dtype=torch.float64)
+    expected = functional.similarity_of_many(feature(tried, "embedding"), teachers, ones, parts=parts)["similarity"]
+    torch.testing.assert_close(tried.learner()(batch)[0], expected)
+    assert not torch.isclose(
+        expected, functional.similarity_of_many(feature(tried, "embedding"), teachers, ones)["similarity"]
+    )
+    for wrong, message in (
+        ({"rich": 1.0}, r"sp\.parts: it names rich, and the loss learns from rich, other"),
+        ({"rich": 0.0, "other": 0}, "parts: no teacher counts"),
+        ({"rich": -1.0}, r"parts\.rich: expected a number of at least 0"),
+        ([1.0, 2.0], "parts: expected a number for each teacher by its name"),
+    ):
+        with pytest.raises(LimbeckError, match=message):
+            trial("sp", {"parts": wrong}, teachers=BOTH).learner()
+
+
+@pytest.mark.parametrize(("options", "widths"), [(MAPS, (5, 4)), ({}, (5, 4)), ({"student": "map"}, (60, 4))])
+def test_the_regressor_of_vid_is_three_layers_as_wide_as_the_teacher_and_not_linear(
+    trial: Tried, options: dict[str, Any], widths: tuple[int, int]
+) -> None:
+    regressor = trial("vid", options).learner().losses["vid"].regressors["rich"]
+    own, taught = widths
+    convolutions = [layer for layer in regressor.layers if isinstance(layer, torch.nn.Conv1d)]
+    assert [tuple(layer.weight.shape) for layer in convolutions] == [
+        (taught, own, 1),
+        (taught, taught, 1),
+        (taught, taught, 1),
+    ]
+    assert [type(layer) for layer in regressor.layers][1::2] == [torch.nn.ReLU] * 2
+    assert len(regressor.layers) == 5
+    assert regressor.variance.shape == (taught,)
+
+
 def test_the_relational_parts_can_be_weighed_and_left_out(trial: Tried) -> None:
     def of(**options: float) -> Tensor:
         tried = trial("rkd", options)

@@ -60,3 +60,26 @@ def test_labels_and_feature_are_mixed_by_how_good_the_teacher_is_on_the_labelled
     right = torch.cat([batch.target[:4, None], batch.logits[4:]])
     assert parts(right)[1]["mmpkd.share"].item() == pytest.approx(0.8, abs=1e-6)
     assert parts(-right)[1]["mmpkd.share"] < 0.3
+
+
+def test_how_good_a_teacher_is_is_judged_where_it_is_trusted(trial: Tried) -> None:
+    tried = trial("mmpkd", {"map": "pool"}, "trace")
+    trust = torch.tensor([1.0, 0, 1, 1, 1, 1, 1, 1], dtype=torch.float64)
+    batch = tried.batch(trust=trust)
+    batch.logits[1] = torch.nan
+    rows = torch.tensor([0, 2, 3])
+    gamma = functional.ccc_loss(batch.logits[rows], batch.target[rows], torch.ones(3, dtype=torch.float64))["ccc"]
+    total, terms = tried.learner()(batch)
+    assert total.isfinite()
+    torch.testing.assert_close(terms["mmpkd.share"], 0.8 * (1 - gamma).clamp(0, 1))
+
+
+def test_the_published_mixture_turns_from_the_labels_where_the_teacher_is_wrong(trial: Tried) -> None:
+    tried = trial("mmpkd", {"map": "pool", "as_published": True}, "trace")
+    learner, batch = tried.learner(), tried.batch()
+    wrong = torch.cat([-batch.target[:4, None], batch.logits[4:]])
+    gamma = functional.ccc_loss(wrong[:4], batch.target[:4], torch.ones(4, dtype=torch.float64))["ccc"]
+    assert gamma > 0.8, "the weight of the labels must be negative"
+    total, terms = learner(batch._replace(logits=wrong))
+    expected = (0.8 - gamma) * terms["mmpkd.hard"] + (0.2 + gamma) * terms["mmpkd.cosine"]
+    torch.testing.assert_close(total, expected)

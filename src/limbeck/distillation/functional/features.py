@@ -50,7 +50,7 @@ def cosine(student: Tensor, teacher: Tensor, weights: Tensor) -> dict[str, Tenso
     return {"cosine": weighted_mean(1.0 - (unit_rows(student) * unit_rows(taught)).sum(dim=1), weights)}
 
 
-def hint(student: Tensor, teacher: Tensor, weights: Tensor, *, mask: Tensor | None = None) -> dict[str, Tensor]:
+def hint(student: Tensor, teacher: Tensor, weights: Tensor) -> dict[str, Tensor]:
     """Mean squared distance between a mapped feature of the student and a feature of the teacher.
 
     Parameters
@@ -59,8 +59,6 @@ def hint(student: Tensor, teacher: Tensor, weights: Tensor, *, mask: Tensor | No
         Features of one shape.
     weights : Tensor of shape (batch,)
         Weight of each window.
-    mask : Tensor of shape (batch, time), optional
-        0 for padded steps of a map.
 
     Returns
     -------
@@ -73,10 +71,10 @@ def hint(student: Tensor, teacher: Tensor, weights: Tensor, *, mask: Tensor | No
     """
     taught = known(teacher, weights)
     same_shape(student, taught, "hint")
-    return {"hint": mean_over((student - taught).square(), weights, mask)}
+    return {"hint": mean_over((student - taught).square(), weights)}
 
 
-def l1(student: Tensor, teacher: Tensor, weights: Tensor, *, mask: Tensor | None = None) -> dict[str, Tensor]:
+def l1(student: Tensor, teacher: Tensor, weights: Tensor) -> dict[str, Tensor]:
     """Mean absolute distance between the features.
 
     Parameters
@@ -85,8 +83,6 @@ def l1(student: Tensor, teacher: Tensor, weights: Tensor, *, mask: Tensor | None
         Features of one shape.
     weights : Tensor of shape (batch,)
         Weight of each window.
-    mask : Tensor of shape (batch, time), optional
-        0 for padded steps of a map.
 
     Returns
     -------
@@ -100,7 +96,7 @@ def l1(student: Tensor, teacher: Tensor, weights: Tensor, *, mask: Tensor | None
     """
     taught = known(teacher, weights)
     same_shape(student, taught, "l1")
-    return {"l1": mean_over((student - taught).abs(), weights, mask)}
+    return {"l1": mean_over((student - taught).abs(), weights)}
 
 
 def attention_transfer(student: Tensor, teacher: Tensor, weights: Tensor, *, form: str = "time") -> dict[str, Tensor]:

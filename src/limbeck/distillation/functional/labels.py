@@ -7,7 +7,7 @@ from torch import Tensor
 
 from limbeck.distillation.functional.weighting import TINY, known, mean_over, one_of_n, steps, weighted_mean
 
-__all__ = ["ccc_loss", "ccc_over_steps", "concordance", "hard_target", "mean_squared_error", "ordinal_target"]
+__all__ = ["ccc_loss", "concordance", "hard_target", "mean_squared_error", "ordinal_target"]
 
 STEADY = 1e-8
 """Added to the denominator of the concordance, so that two constant series have one."""
@@ -37,9 +37,7 @@ def hard_target(logits: Tensor, target: Tensor, class_weights: Tensor, weights: 
     return {"hard": weighted_mean(picked, class_weights[target] * weights)}
 
 
-def mean_squared_error(
-    prediction: Tensor, target: Tensor, weights: Tensor, *, mask: Tensor | None = None
-) -> dict[str, Tensor]:
+def mean_squared_error(prediction: Tensor, target: Tensor, weights: Tensor) -> dict[str, Tensor]:
     """Squared error of a trace.
 
     Parameters
@@ -48,15 +46,13 @@ def mean_squared_error(
         One value per window, or one per step.
     weights : Tensor of shape (batch,)
         Weight of each window; 0 for unlabelled ones.
-    mask : Tensor of shape (batch, steps), optional
-        0 for padded steps.
 
     Returns
     -------
     dict
         ``hard``: the weighted mean.
     """
-    return {"hard": mean_over((steps(prediction) - steps(known(target, weights))).square(), weights, mask)}
+    return {"hard": mean_over((steps(prediction) - steps(known(target, weights))).square(), weights)}
 
 
 def ordinal_target(logits: Tensor, target: Tensor, class_weights: Tensor, weights: Tensor) -> dict[str, Tensor]:
@@ -111,29 +107,6 @@ def ccc_loss(prediction: Tensor, target: Tensor, weights: Tensor, *, mixed: bool
     -----
     Covariance and both variances are weighted means (divided by n). With `mixed` a loss of 1 / n is left at equality,
     where n is the number of windows that would weigh as much alike, (Σ w)² / Σ w².
-    """
-    agreement = concordance(steps(prediction)[:, 0], steps(known(target, weights))[:, 0], weights, mixed=mixed)
-    return {"ccc": (1.0 - agreement) * _any(weights)}
-
-
-def ccc_over_steps(
-    prediction: Tensor, target: Tensor, weights: Tensor, *, mask: Tensor | None = None
-) -> dict[str, Tensor]:
-    """One minus the concordance correlation over the steps of each window, averaged over windows.
-
-    Parameters
-    ----------
-    prediction, target : Tensor of shape (batch, steps) or (batch, steps, 1)
-        One value per step.
-    weights : Tensor of shape (batch,)
-        Weight of each window; 0 for unlabelled ones.
-    mask : Tensor of shape (batch, steps), optional
-        0 for padded steps, which enter neither means nor variances; a window without any step is left out.
-
-    Returns
-    -------
-    dict
-        ``ccc``: the weighted mean over windows.
 
     References
     ----------
@@ -141,9 +114,8 @@ def ccc_over_steps(
     Zhang, Tang, Guan, Visual-to-EEG cross-modal knowledge distillation for continuous emotion recognition, Pattern
     Recognition 130, 2022.
     """
-    predicted, true = steps(prediction), steps(known(target, weights))
-    counted = predicted.new_ones(predicted.shape) if mask is None else mask.to(predicted)
-    return {"ccc": weighted_mean(1.0 - concordance(predicted, true, counted), weights * _any(counted))}
+    agreement = concordance(steps(prediction)[:, 0], steps(known(target, weights))[:, 0], weights, mixed=mixed)
+    return {"ccc": (1.0 - agreement) * (weights.sum() > 0).to(weights)}
 
 
 def concordance(first: Tensor, second: Tensor, weights: Tensor, *, mixed: bool = False) -> Tensor:
@@ -171,8 +143,3 @@ def concordance(first: Tensor, second: Tensor, weights: Tensor, *, mixed: bool =
         spread = spread / (1.0 - share.square().sum(dim=-1)).clamp_min(TINY)
     apart = (mean_first - mean_second)[..., 0].square()
     return 2.0 * covariance / (spread + apart + STEADY)
-
-
-def _any(weights: Tensor) -> Tensor:
-    """Return 1 where some weight along the last axis is above 0, else 0."""
-    return (weights.sum(dim=-1) > 0).to(weights)

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from limbeck.distillation.functional.labels import ccc_loss, ccc_over_steps, hard_target
+from limbeck.distillation.functional.labels import hard_target, mean_squared_error
 from limbeck.distillation.functional.weighting import NEVER, known, mean_over, one_of_n, steps, weighted_mean
 from limbeck.errors import LimbeckError, did_you_mean
 
@@ -16,11 +16,10 @@ __all__ = [
     "consistency",
     "decoupled",
     "expected_class_weights",
+    "gated_mixture",
     "mutual",
-    "one_gate",
     "ordinal_soft",
     "pseudo_label",
-    "soft_ccc",
     "soft_cross_entropy",
     "soft_target",
     "soft_trace",
@@ -125,6 +124,7 @@ def decoupled(
     alpha: float = 1.0,
     beta: float = 1.0,
     temperature: float = 4.0,
+    as_released: bool = False,
 ) -> dict[str, Tensor]:
     """Soft targets in two parts of free weight: how sure of the class, and which of the other classes.
 
@@ -140,6 +140,10 @@ def decoupled(
         Weights of the two parts. Plain soft targets are alpha = 1, beta = 1 - the teacher's probability of the class.
     temperature : float
         Both logits are divided by it.
+    as_released : bool
+        Of the first divergence, p log(p / q) + (1 - p) log((1 - p) / (1 - q)) for the probabilities p and q that
+        teacher and student give the class, keep the first half alone, as the released code of a follow-up on emotion
+        does. It has no minimum at q = p: it falls on as q grows, below 0.
 
     Returns
     -------
@@ -156,6 +160,8 @@ def decoupled(
     log_teacher = functional.log_softmax(known(teacher, weights) / temperature, dim=-1)
     class_student, others_student = _set_apart(log_student, taken)
     class_teacher, others_teacher = _set_apart(log_teacher, taken)
+    if as_released:
+        class_teacher, class_student = class_teacher[:, :1], class_student[:, :1]
     return {
         "decoupled_class": alpha * temperature**2 * weighted_mean(_divergence(class_teacher, class_student), weights),
         "decoupled_others": beta * temperature**2 * weighted_mean(_divergence(others_teacher, others_student), weights),
@@ -167,7 +173,6 @@ def pseudo_label(
     teacher: Tensor,
     weights: Tensor,
     *,
-    class_weights: Tensor | None = None,
     threshold: float = 0.0,
     by_confidence: bool = False,
 ) -> dict[str, Tensor]:
@@ -179,8 +184,6 @@ def pseudo_label(
         Logits.
     weights : Tensor of shape (batch,)
         Weight of each window.
-    class_weights : Tensor of shape (n_classes,), optional
-        Weight of each class, taken of the class that was decided for.
     threshold : float
         Windows that the teacher gives a lower probability than this are left out.
     by_confidence : bool
@@ -195,8 +198,7 @@ def pseudo_label(
     kept = weights * (confidence >= threshold).to(weights)
     if by_confidence:
         kept = kept * confidence
-    classes = student.new_ones(student.shape[-1]) if class_weights is None else class_weights
-    return {"pseudo": hard_target(student, decision, classes, kept)["hard"]}
+    return {"pseudo": hard_target(student, decision, student.new_ones(student.shape[-1]), kept)["hard"]}
 
 
 def ordinal_soft(student: Tensor, teacher: Tensor, weights: Tensor, *, temperature: float = 1.0) -> dict[str, Tensor]:
@@ -222,9 +224,7 @@ def ordinal_soft(student: Tensor, teacher: Tensor, weights: Tensor, *, temperatu
     return {"ordinal_soft": temperature**2 * weighted_mean(gap.cumsum(dim=-1).square().sum(dim=-1), weights)}
 
 
-def soft_trace(
-    student: Tensor, teacher: Tensor, weights: Tensor, *, norm: str = "l2", mask: Tensor | None = None
-) -> dict[str, Tensor]:
+def soft_trace(student: Tensor, teacher: Tensor, weights: Tensor, *, norm: str = "l2") -> dict[str, Tensor]:
     """Distance from the teacher's trace.
 
     Parameters
@@ -235,8 +235,6 @@ def soft_trace(
         Weight of each window.
     norm : str
         ``l2`` for the squared, ``l1`` for the absolute difference.
-    mask : Tensor of shape (batch, steps), optional
-        0 for padded steps.
 
     Returns
     -------
@@ -250,31 +248,9 @@ def soft_trace(
     """
     if norm not in NORMS:
         raise LimbeckError(f"There is no norm '{norm}' of a trace's distance.{did_you_mean(norm, NORMS)}")
-    gap = steps(student) - steps(known(teacher, weights))
-    return {"soft": mean_over(gap.square() if norm == "l2" else gap.abs(), weights, mask)}
-
-
-def soft_ccc(student: Tensor, teacher: Tensor, weights: Tensor, *, mask: Tensor | None = None) -> dict[str, Tensor]:
-    """One minus the concordance correlation between the traces of student and teacher.
-
-    Parameters
-    ----------
-    student, teacher : Tensor of shape (batch,), (batch, steps) or (batch, steps, 1)
-        With one step the correlation runs over the windows of the batch, with more over the steps of each window.
-    weights : Tensor of shape (batch,)
-        Weight of each window.
-    mask : Tensor of shape (batch, steps), optional
-        0 for padded steps.
-
-    Returns
-    -------
-    dict
-        ``soft_ccc``: 0 at equality, 2 at equal but opposite traces of mean zero.
-    """
-    own, taught = steps(student), steps(known(teacher, weights))
-    if own.shape[1] == 1:
-        return {"soft_ccc": ccc_loss(own, taught, weights)["ccc"]}
-    return {"soft_ccc": ccc_over_steps(own, taught, weights, mask=mask)["ccc"]}
+    if norm == "l2":
+        return {"soft": mean_squared_error(student, teacher, weights)["hard"]}
+    return {"soft": mean_over((steps(student) - steps(known(teacher, weights))).abs(), weights)}
 
 
 def consistency(student: Tensor, teacher: Tensor, weights: Tensor) -> dict[str, Tensor]:
@@ -303,7 +279,7 @@ def consistency(student: Tensor, teacher: Tensor, weights: Tensor) -> dict[str, 
 def mutual(
     student: Tensor,
     others: Sequence[Tensor],
-    weights: Tensor,
+    weights: Tensor | Sequence[Tensor],
     *,
     temperature: float = 1.0,
     average: bool = True,
@@ -316,8 +292,8 @@ def mutual(
         Logits of the network that is moved.
     others : sequence of Tensor of shape (batch, n_classes)
         Logits of the other networks, at least one; detached here.
-    weights : Tensor of shape (batch,)
-        Weight of each window.
+    weights : Tensor of shape (batch,) or sequence of them
+        Weight of each window, for all of the others or for each.
     temperature : float
         All logits are divided by it; the loss is multiplied by its square.
     average : bool
@@ -339,67 +315,41 @@ def mutual(
     """
     if not others:
         raise LimbeckError("Mutual learning takes at least 2 networks; found 1. Add a member.")
-    terms = [soft_target(student, other.detach(), weights, temperature=temperature)["soft"] for other in others]
+    of_each = [weights] * len(others) if isinstance(weights, Tensor) else list(weights)
+    terms = [
+        soft_target(student, other.detach(), own, temperature=temperature)["soft"]
+        for other, own in zip(others, of_each, strict=True)
+    ]
     total = torch.stack(terms).sum()
     return {"mutual": total / len(others) if average else total}
 
 
-def one_gate(
-    branches: Sequence[Tensor],
-    gate: Tensor,
-    target: Tensor,
-    class_weights: Tensor,
-    labelled: Tensor,
-    weights: Tensor,
-    *,
-    temperature: float = 3.0,
-) -> dict[str, Tensor]:
-    """Branches that are taught by their own gated mixture, which learns from the labels with them.
+def gated_mixture(said: Tensor, gate: Tensor) -> Tensor:
+    """Return what several networks say together, in proportions that a gate gives each window.
 
     Parameters
     ----------
-    branches : sequence of Tensor of shape (batch, n_classes)
-        Logits of the M branches.
-    gate : Tensor of shape (batch, M)
-        Logits of the gate; the mixture's logits are the branches' logits weighted by their softmax.
-    target : Tensor of shape (batch,), int64
-        Class codes; any valid code where `labelled` is 0.
-    class_weights : Tensor of shape (n_classes,)
-        Weight of each class.
-    labelled : Tensor of shape (batch,)
-        Weight of each window in the terms that read its label.
-    weights : Tensor of shape (batch,)
-        Weight of each window in the divergence from the mixture.
-    temperature : float
-        Of that divergence, which is multiplied by its square.
+    said : Tensor of shape (batch, n_networks, n_outputs)
+        Logits, or values of a trace.
+    gate : Tensor of shape (batch, n_networks)
+        Logits of the gate; the proportions are their softmax.
 
     Returns
     -------
-    dict
-        ``branches``: sum of the branches' cross-entropies; ``mixture``: cross-entropy of the mixture; ``one``: T² times
-        the sum over branches of KL(mixture ‖ branch), with the mixture detached.
+    Tensor of shape (batch, n_outputs)
 
     Raises
     ------
     LimbeckError
-        When the gate has not one output per branch.
+        When the gate has not one output per network.
 
     References
     ----------
     Lan, Zhu, Gong, Knowledge distillation by on-the-fly native ensemble, NeurIPS 2018.
     """
-    if gate.shape[-1] != len(branches):
-        raise LimbeckError(f"The gate has {gate.shape[-1]} outputs for {len(branches)} branches; expected as many.")
-    logits = torch.stack(tuple(branches), dim=1)
-    mixture = (functional.softmax(gate, dim=-1)[..., None] * logits).sum(dim=1)
-    hard = [hard_target(branch, target, class_weights, labelled)["hard"] for branch in branches]
-    taught = mixture.detach()
-    soft = [soft_target(branch, taught, weights, temperature=temperature)["soft"] for branch in branches]
-    return {
-        "branches": torch.stack(hard).sum(),
-        "mixture": hard_target(mixture, target, class_weights, labelled)["hard"],
-        "one": torch.stack(soft).sum(),
-    }
+    if gate.shape[-1] != said.shape[1]:
+        raise LimbeckError(f"The gate has {gate.shape[-1]} outputs for {said.shape[1]} networks; expected as many.")
+    return (functional.softmax(gate, dim=-1)[..., None] * said).sum(dim=1)
 
 
 def _divergence(log_first: Tensor, log_second: Tensor) -> Tensor:

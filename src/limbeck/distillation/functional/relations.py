@@ -17,6 +17,7 @@ from limbeck.distillation.functional.weighting import (
     different,
     flat,
     huber,
+    in_windows,
     known,
     pair_weights,
     shares,
@@ -27,12 +28,10 @@ from limbeck.distillation.functional.weighting import (
 from limbeck.errors import LimbeckError
 
 __all__ = [
-    "anchored_similarity",
     "anchored_similarity_rows",
     "centroid_distance",
     "correlation_congruence",
     "pkt",
-    "rkd",
     "rkd_angle",
     "rkd_distance",
     "similarity",
@@ -41,35 +40,6 @@ __all__ = [
 
 COINCIDENT = 16.0
 """Two rows are one point when their squared distance is below this many rounding errors of their squared lengths."""
-
-
-def rkd(
-    student: Tensor, teacher: Tensor, weights: Tensor, *, distance: float = 25.0, angle: float = 50.0
-) -> dict[str, Tensor]:
-    """Both relational losses: distances of pairs and angles of triples.
-
-    Parameters
-    ----------
-    student, teacher : Tensor of shape (batch, ...)
-        Features; widths may differ.
-    weights : Tensor of shape (batch,)
-        Weight of each window.
-    distance, angle : float
-        Weights of the two.
-
-    Returns
-    -------
-    dict
-        ``rkd_distance`` and ``rkd_angle``, weighted.
-
-    References
-    ----------
-    Park, Kim, Lu, Cho, Relational knowledge distillation, CVPR 2019.
-    """
-    return {
-        "rkd_distance": distance * rkd_distance(student, teacher, weights)["rkd_distance"],
-        "rkd_angle": angle * rkd_angle(student, teacher, weights)["rkd_angle"],
-    }
 
 
 def rkd_distance(student: Tensor, teacher: Tensor, weights: Tensor) -> dict[str, Tensor]:
@@ -86,6 +56,10 @@ def rkd_distance(student: Tensor, teacher: Tensor, weights: Tensor) -> dict[str,
     -------
     dict
         ``rkd_distance``: the mean over pairs of two windows.
+
+    References
+    ----------
+    Park, Kim, Lu, Cho, Relational knowledge distillation, CVPR 2019.
     """
     pairs = pair_weights(weights) * different(weights)
     gap = huber(_relative_distances(flat(student), pairs), _relative_distances(flat(known(teacher, weights)), pairs))
@@ -110,6 +84,10 @@ def rkd_angle(student: Tensor, teacher: Tensor, weights: Tensor) -> dict[str, Te
     Notes
     -----
     Time and memory grow with the cube of the batch, whatever the width: 128 windows are two million angles.
+
+    References
+    ----------
+    Park, Kim, Lu, Cho, Relational knowledge distillation, CVPR 2019.
     """
     apart = different(weights)
     triples = (
@@ -207,8 +185,9 @@ def pkt(student: Tensor, teacher: Tensor, weights: Tensor, *, steady: float = 1e
     ----------
     Passalis, Tefas, Learning deep representations with probabilistic knowledge transfer, ECCV 2018.
     """
-    own, taught = _neighbours(student, weights), _neighbours(known(teacher, weights), weights)
-    divergence = (weights * taught * ((taught + steady) / (own + steady)).log()).sum(dim=1)
+    counted = in_windows(weights)
+    own, taught = _neighbours(student, counted), _neighbours(known(teacher, weights), counted)
+    divergence = (counted * taught * ((taught + steady) / (own + steady)).log()).sum(dim=1)
     return {"pkt": weighted_mean(divergence, weights)}
 
 
@@ -280,46 +259,6 @@ def anchored_similarity_rows(
     return own.gather(1, chosen) * counted, taught.gather(1, chosen) * counted
 
 
-def anchored_similarity(
-    student: Tensor,
-    teacher: Tensor,
-    weights: Tensor,
-    *,
-    anchors: int = 30,
-    rows: float = 1.0,
-    centroid: float = 1.0,
-) -> dict[str, Tensor]:
-    """Distance between the similarities to common anchors, window by window and in the mean.
-
-    Parameters
-    ----------
-    student, teacher : Tensor of shape (batch, ...)
-        Features; widths may differ.
-    weights : Tensor of shape (batch,)
-        Weight of each window.
-    anchors : int
-        How many windows all are compared with.
-    rows, centroid : float
-        Weights of the two terms.
-
-    Returns
-    -------
-    dict
-        ``anchored_rows``: mean over windows of the squared distance between the two rows; ``anchored_centroid``:
-        distance between the mean rows.
-
-    References
-    ----------
-    Aslam et al., Multi teacher privileged knowledge distillation for multimodal expression recognition, 2024, for the
-    centroid.
-    """
-    own, taught = anchored_similarity_rows(student, teacher, weights, anchors=anchors)
-    return {
-        "anchored_rows": rows * weighted_mean((own - taught).square().sum(dim=1), weights),
-        "anchored_centroid": centroid * centroid_distance(own, taught, weights),
-    }
-
-
 def _relative_distances(rows: Tensor, pairs: Tensor) -> Tensor:
     """Return the distances (batch, batch) of all pairs in units of the mean of those that are above 0."""
     squared = squared_distances(rows, rows)
@@ -368,7 +307,7 @@ def _gram(feature: Tensor, weights: Tensor) -> Tensor:
     """Return the inner products (batch, batch) of all pairs, each row brought to length 1 over the counted windows."""
     rows = flat(feature)
     products = rows @ rows.T
-    return products / (weights * products.square()).sum(dim=1, keepdim=True).clamp_min(TINY**2).sqrt()
+    return products / (in_windows(weights) * products.square()).sum(dim=1, keepdim=True).clamp_min(TINY**2).sqrt()
 
 
 def _neighbours(feature: Tensor, weights: Tensor) -> Tensor:

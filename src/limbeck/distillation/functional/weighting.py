@@ -18,6 +18,7 @@ __all__ = [
     "different",
     "flat",
     "huber",
+    "in_windows",
     "known",
     "mean_over",
     "one_of_n",
@@ -43,27 +44,23 @@ def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
     return (values * weights).sum() / weights.sum().clamp_min(TINY)
 
 
-def mean_over(values: Tensor, weights: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Return the mean over windows and all that they hold.
-
-    Parameters
-    ----------
-    values : Tensor of shape (batch, ..., time)
-        What is averaged.
-    weights : Tensor of shape (batch,)
-        Weight of each window.
-    mask : Tensor of shape (batch, time), optional
-        1 for the steps that count, 0 for padding. A window then counts by its weight times its number of steps.
-    """
-    if mask is None:
-        return weighted_mean(values.flatten(1).mean(dim=1), weights)
-    over_steps = values.reshape(values.shape[0], -1, values.shape[-1]).mean(dim=1)
-    return weighted_mean(over_steps, weights[:, None] * mask)
+def mean_over(values: Tensor, weights: Tensor) -> Tensor:
+    """Return the weighted mean over windows of the mean of all that each holds, values being (batch, ...)."""
+    return weighted_mean(values.flatten(1).mean(dim=1), weights)
 
 
 def shares(weights: Tensor) -> Tensor:
     """Return weights that sum to 1; zeros when all are 0."""
     return weights / weights.sum().clamp_min(TINY)
+
+
+def in_windows(weights: Tensor) -> Tensor:
+    """Return weights in units of windows: a common factor cancels, and windows that weigh alike weigh 1.
+
+    Their sum is the number of windows that would weigh as much alike, (Σ w)² / Σ w². For sums that are no means, such
+    as the length of a row over the windows of a batch.
+    """
+    return shares(weights) / shares(weights).square().sum().clamp_min(TINY)
 
 
 def one_of_n(index: Tensor, n: int, like: Tensor) -> Tensor:

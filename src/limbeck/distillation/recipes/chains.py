@@ -67,7 +67,7 @@ class TAKD(Recipe):
     temperature : float
         Of the soft targets.
     assistants : list of {model, inputs}, optional
-        From the teacher to the student.
+        From the teacher to the student; one by default, as said above.
     """
 
     weight: float = 0.5
@@ -96,7 +96,8 @@ class TAKD(Recipe):
 class DGKD(Recipe):
     """Assistants as in a chain, but each, and the student, learns from all that stand above.
 
-    In every step each of these teachers is left out by chance, so that no error of one is carried down the chain.
+    In every step each of these teachers is left out by chance, so that no error of one is carried down the chain. The
+    first assistant has one teacher, who is never left out.
 
     Parameters
     ----------
@@ -107,11 +108,12 @@ class DGKD(Recipe):
     temperature : float
         Of the soft targets.
     drop : float
-        Chance of a teacher to be left out of a step.
+        Chance of a teacher to be left out of a step, where there are several.
     assistants : list of {model, inputs}, optional
         From the teacher to the student; as in ``takd`` by default.
     as_published : bool
-        Whether the divergence is taken the other way round and without the temperature squared.
+        Whether the divergence is taken the other way round, without the temperature squared and with all windows
+        weighing the same.
     """
 
     weight: float = 0.5
@@ -134,14 +136,17 @@ class DGKD(Recipe):
 
     def stages(self, site: Site) -> Stages:
         """Return the assistants and the arm."""
-        parity = {"reverse": True, "t_squared": False} if self.as_published else {}
-        dense = {**soft(site, self.weight, self.temperature, **parity), "drop": self.drop}
-        loss = losses(hard=self.hard, dense=dense)
         above, chain = [site.rich.stage], {}
         for name, network in assistants(site, self.assistants).items():
-            chain[name] = {**network, "taught_by": list(above), "loss": copy.deepcopy(loss)}
+            chain[name] = {**network, "taught_by": list(above), "loss": self._loss(site, len(above))}
             above.append(name)
-        return {**chain, **site.taught(loss, by=above)}
+        return {**chain, **site.taught(self._loss(site, len(above)), by=above)}
+
+    def _loss(self, site: Site, teachers: int) -> Stage:
+        """Return the loss of who has so many teachers; leaving out the only one would leave steps without any."""
+        parity = {"reverse": True, "t_squared": False, "balanced": False} if self.as_published else {}
+        dense = soft(site, self.weight, self.temperature, **parity)
+        return losses(hard=self.hard, dense={**dense, "drop": self.drop if teachers > 1 else 0.0})
 
 
 @RECIPES.register("born_again")
@@ -191,8 +196,9 @@ class BornAgain(Recipe):
 class Snapshot(Recipe):
     """One training in cycles: in each, the network goes on from where it was and learns from what it was.
 
-    The learning rate falls to zero in a cycle and begins anew. What learns alone goes through the same cycles without
-    teaching. Only the teacher's answers are softened, as published.
+    The learning rate falls to zero in a cycle and begins anew. A cycle is never cut short: what it ends with is kept,
+    whatever the study says of patience and selection. What learns alone goes through the same cycles without teaching.
+    Only the teacher's answers are softened, as published.
 
     Parameters
     ----------
@@ -222,7 +228,8 @@ class Snapshot(Recipe):
     def stages(self, site: Site) -> Stages:
         """Return the cycles, and the same without teaching."""
         counted_option("cycles", self.cycles, 2)
-        training = {**dict(site.student.definition.get("training") or {}), "schedule": "cosine"}
+        whole = {"schedule": "cosine", "patience": None, "select": "last"}
+        training = {**dict(site.student.definition.get("training") or {}), **whole}
         if self.epochs is not None:
             training["epochs"] = self.epochs
         loss = losses(hard=self.hard, soft=soft(site, self.weight, self.temperature, student_temperature=1.0))
@@ -246,7 +253,8 @@ class Snapshot(Recipe):
 class NoisyStudent(Recipe):
     """A teacher labels what has no labels, a student learns it with noise, and becomes the next teacher.
 
-    Only windows whose label is hidden and of which the teacher is sure are added. The student's windows are changed by
+    Only windows whose label is hidden and of which the teacher is sure are added, and what is kept of each decision
+    weighs the same in sum; the soft targets are not weighed by class once more. The student's windows are changed by
     chance, the teacher's are not; what learns alone has the same changes, so that they are not taken for teaching.
     Further noise is the dropout of the student's model.
 
@@ -288,8 +296,9 @@ class NoisyStudent(Recipe):
         counted_option("rounds", self.rounds, 1)
         kept = {"confidence": self.confidence} if self.share is None else {"share": self.share}
         knowledge = {**kept, "balance": True} if any(value is not None for value in kept.values()) else None
-        given = soft(site, self.weight, self.temperature, on="unlabelled")
-        loss = losses(hard=self.hard, soft=given)
+        # Balanced by decision already: class weights on top would turn an imbalance round.
+        once = {} if knowledge is None else {"balanced": False}
+        loss = losses(hard=self.hard, soft=soft(site, self.weight, self.temperature, on="unlabelled", **once))
         names = [site.called(str(number + 1)) for number in range(self.rounds - 1)] + [site.name]
         made = {site.called("alone"): site.student.as_stage(augment=self.augment)}
         for name, teacher in zip(names, [site.rich.stage, *names[:-1]], strict=True):
@@ -316,7 +325,7 @@ class _Answers:
             return losses(hard=1.0, pseudo={"weight": 1.0, "on": "unlabelled"})
         if self.targets == "soft":
             return losses(soft_ce={"temperature": 1.0})
-        parity = {"of_probabilities": True, "t_squared": False} if self.as_published else {}
+        parity = {"of_probabilities": True, "t_squared": False, "balanced": False} if self.as_published else {}
         return losses(hard=self.alpha, soft=soft(site, 1.0 - self.alpha, self.temperature, **parity))
 
 
@@ -376,7 +385,8 @@ class TransferThenDistil(Recipe):
     head : str
         The part of the teacher that is replaced.
     as_published : bool
-        Of ``custom``: whether the softened softmax is taken of probabilities, without the temperature squared.
+        Of ``custom``: whether the softened softmax is taken of probabilities, without the temperature squared and with
+        all windows weighing the same.
     """
 
     source: Any = None
@@ -426,7 +436,8 @@ class DistilThenTransfer(Recipe):
     head : str
         The part of the student that is replaced between the two.
     as_published : bool
-        Of ``custom``: whether the softened softmax is taken of probabilities, without the temperature squared.
+        Of ``custom``: whether the softened softmax is taken of probabilities, without the temperature squared and with
+        all windows weighing the same.
     """
 
     source: Any = None

@@ -3,6 +3,11 @@
 A recipe is a frozen dataclass below :class:`Recipe`, registered with ``@RECIPES.register(name)``; its fields are its
 options. :meth:`Recipe.stages` returns stages as a study writes them, so that whatever a recipe does, a user could have
 written. Options of losses and steps are handed on as they are: these check them.
+
+A recipe writes the weight of each of its losses. Its defaults are those of the paper, or of the benchmark in common use
+where the paper has none; a loss that is written by hand has its own default, which is 1 unless its paper gives the loss
+a factor on its own scale, so that the two may differ. An option that brings a published loss back also takes the
+classes' weights off the teacher's word (``balanced: false``): in the literature all windows weigh the same there.
 """
 
 from __future__ import annotations
@@ -12,12 +17,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, NamedTuple
 
+from limbeck.distillation.contract import LOSSES
 from limbeck.distillation.recipes.taps import MAP_FEATURES, SUMMARY_FEATURES
 from limbeck.errors import LimbeckError
 from limbeck.models.contract import MODELS, class_of
 from limbeck.registry import Registry
 
-__all__ = ["RECIPES", "Fault", "Party", "Recipe", "Site", "as_inputs", "counted_option", "losses", "reads_many"]
+__all__ = [
+    "RECIPES",
+    "Fault",
+    "Party",
+    "Recipe",
+    "Site",
+    "as_inputs",
+    "counted_option",
+    "losses",
+    "reads_many",
+    "without_defaults",
+]
 
 RECIPES: Registry = Registry("recipe")
 
@@ -228,14 +245,35 @@ def as_inputs(view: Mapping[str, Any]) -> Any:
     return list(view) if all(channels is None for channels in view.values()) else dict(view)
 
 
+TELLING = frozenset({"weight", "student", "teacher", "feature", "partner", "loss"})
+"""Options that are written also where they are the default: how much of what, of whom."""
+
+
+def without_defaults(given: Mapping[str, Any], defaults: Mapping[str, Any]) -> Stage:
+    """Return a copy of options without those that are None or what they are by default; the `TELLING` ones stay."""
+    return {
+        name: copy.deepcopy(value)
+        for name, value in given.items()
+        if value is not None and (name in TELLING or not _equal(value, defaults.get(name)))
+    }
+
+
+def _equal(value: Any, default: Any) -> bool:
+    """Whether an option has its default; true is not 1."""
+    return bool(value == default) and isinstance(value, bool) == isinstance(default, bool)
+
+
 def losses(**terms: Any) -> Stage:
     """Return losses as a study writes them: a number is a weight, 0 leaves a loss out, and so does a weight of 0.
 
-    Options that are None keep the loss's default.
+    Options that are None keep the loss's default, and what is the default is not written.
     """
     found: Stage = {}
     for name, given in terms.items():
-        options = {k: v for k, v in given.items() if v is not None} if isinstance(given, Mapping) else given
+        options = given
+        if isinstance(given, Mapping):
+            kind = str(given.get("loss", name))
+            options = without_defaults(given, LOSSES.options(kind) if kind in LOSSES else {})
         weight = options.get("weight", 1) if isinstance(options, Mapping) else options
         if weight == 0 and not isinstance(weight, bool):
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -15,9 +16,11 @@ from limbeck.distillation.recipes.contract import (
     Stages,
     counted_option,
     losses,
+    without_defaults,
 )
 from limbeck.distillation.recipes.features import summaries
 from limbeck.distillation.recipes.logits import soft
+from limbeck.distillation.steps import STEPS
 from limbeck.errors import LimbeckError
 
 __all__ = ["DML", "ONE", "SSD", "EmotionKD", "MeanTeacher", "MetaDistil", "ZhangLu"]
@@ -42,7 +45,8 @@ def feedback(site: Site, mode: str, **options: Any) -> Stage:
     """Return partners and steps with which the teacher is told how its student does; without any for ``none``."""
     if mode == "none":
         return {}
-    steps = {"feedback": {"partner": site.rich.stage, "mode": mode, **options}}
+    given = without_defaults({"partner": site.rich.stage, **options}, STEPS.options("feedback"))
+    steps = {"feedback": {**given, "mode": mode}}
     return {"partners": live(site.rich), "steps": steps}
 
 
@@ -121,11 +125,11 @@ class EmotionKD(Recipe):
         Fault(
             "The fusion of levels takes the earlier level of one sensor with the later of the other, and three dense "
             "layers stand behind each other without activation.",
-            "model: {name: emotion_net_teacher, as_released: true}",
+            "teacher: {model: {name: emotion_net_teacher, as_released: true}}",
         ),
         Fault(
             "The student's learning rate of 1e-6 makes the feature's pull weak; here it is that of the study.",
-            "training: {learning_rate: 1e-6} in student",
+            "student: {training: {learning_rate: 1e-6}}",
         ),
     )
     example: ClassVar[Stage] = {
@@ -152,7 +156,8 @@ def told(recipe: Any, site: Site, **options: Any) -> Stage:
         every=recipe.every,
         teacher_weight=recipe.teacher_weight,
         student_weight=recipe.student_weight,
-        **{key: getattr(recipe, key) for key in ("inner_rate", "teacher_rate") if getattr(recipe, key) is not None},
+        inner_rate=recipe.inner_rate,
+        teacher_rate=recipe.teacher_rate,
         quiz=recipe.quiz,
         **options,
     )
@@ -164,8 +169,8 @@ class ZhangLu(Recipe):
     """EmotionKD with feedback that fades as the student comes near its teacher.
 
     The student's part of the feedback is weighted by how much worse it is than the teacher on validation subjects,
-    relative to the teacher and between 0 and 1, anew in every epoch; without validation subjects it keeps its whole
-    weight. The paper gives no equation; this one is ours.
+    relative to the teacher and between 0 and 1, anew in every epoch; a study without validation subjects takes
+    ``regulated: false``. The paper gives no equation; this one is ours.
 
     Parameters
     ----------
@@ -387,7 +392,8 @@ class DML(Recipe):
     peers : int
         Networks beside the student; with a teacher one of them is of its kind.
     average : bool
-        Whether the divergences from several peers are averaged.
+        Whether the divergences from several peers are averaged; where they are added up, as in the reference code, all
+        windows weigh the same, too.
     """
 
     weight: float = 1.0
@@ -399,7 +405,7 @@ class DML(Recipe):
     paper: ClassVar[str] = "Zhang, Xiang, Hospedales and Lu, Deep mutual learning, CVPR 2018"
     year: ClassVar[int] = 2018
     takes_teacher: ClassVar[Literal["needed", "optional", "none"]] = "optional"
-    needs: ClassVar[tuple[str, ...]] = ("live teacher",)
+    needs: ClassVar[tuple[str, ...]] = ("live peers",)
     faults: ClassVar[tuple[Fault, ...]] = (
         Fault("The reference code adds the divergences of several peers up.", "average: false"),
     )
@@ -413,6 +419,7 @@ class DML(Recipe):
             "temperature": self.temperature,
             "hard": self.hard,
             "average": self.average,
+            "balanced": None if self.average else False,
         }
         return {site.name: site.student.as_stage(loss=losses(hard=self.hard, mutual=given), partners=beside)}
 
@@ -442,10 +449,10 @@ class ONE(Recipe):
     temperature: float = 3.0
     peers: int = 2
 
-    paper: ClassVar[str] = "Zhu, Gong and Lan, Knowledge distillation by on-the-fly native ensemble, NeurIPS 2018"
+    paper: ClassVar[str] = "Lan, Zhu and Gong, Knowledge distillation by on-the-fly native ensemble, NeurIPS 2018"
     year: ClassVar[int] = 2018
     takes_teacher: ClassVar[Literal["needed", "optional", "none"]] = "optional"
-    needs: ClassVar[tuple[str, ...]] = ("live teacher",)
+    needs: ClassVar[tuple[str, ...]] = ("live peers",)
 
     def stages(self, site: Site) -> Stages:
         """Return the arm, with its peers."""
@@ -465,7 +472,12 @@ class MeanTeacher(Recipe):
     """The student is to answer as its own slow average does, however a window is changed.
 
     Nobody reads more than the student: what is learned from unlabelled windows is that changes which mean nothing
-    change nothing. The average is what predicts in the end.
+    change nothing. The average is what predicts in the end. As published, the network sees every window changed once,
+    for the labels and for the average alike, and the average sees it changed otherwise. Other than published, the
+    average keeps the same share of itself from the first step to the last.
+
+    What learns alone sees windows changed in the same way and predicts with the same average, so that neither is taken
+    for teaching.
 
     Parameters
     ----------
@@ -478,7 +490,7 @@ class MeanTeacher(Recipe):
     ramp : float
         Share of the training over which the weight rises.
     augment : str or mapping or None
-        How windows are changed; what suits each sensor by default.
+        How windows are changed; by default as the student says, or else by what suits each sensor.
     """
 
     weight: float = 10.0
@@ -493,12 +505,14 @@ class MeanTeacher(Recipe):
     controls: ClassVar[tuple[str, ...]] = ()
 
     def stages(self, site: Site) -> Stages:
-        """Return the arm, with its average."""
-        given = {"weight": self.weight, "partner": "average", "ramp": self.ramp}
-        arm = site.student.as_stage(
-            loss=losses(hard=self.hard, consistency=given),
-            partners={"average": {"learns": "average", "momentum": self.momentum}},
-            predict_with="average",
-            augment=self.augment,
-        )
-        return {site.name: arm}
+        """Return the arm with its average, and what learns alone with one."""
+        agreeing = {"weight": self.weight, "partner": "average", "sight": "plain", "ramp": self.ramp}
+        kept = {
+            "partners": {"average": {"learns": "average", "momentum": self.momentum}},
+            "predict_with": "average",
+            "augment": self.augment or site.student.definition.get("augment") or "default",
+        }
+        return {
+            site.called("alone"): site.student.as_stage(loss=losses(hard=self.hard), **copy.deepcopy(kept)),
+            site.name: site.student.as_stage(loss=losses(hard=self.hard, consistency=agreeing), **kept),
+        }

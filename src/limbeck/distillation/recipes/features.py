@@ -26,6 +26,9 @@ def summaries(recipe: Any, site: Site) -> dict[str, str]:
 class Cosine(Recipe):
     """The student's feature is turned into the direction of its teacher's.
 
+    Published for the flattened output of the last convolution. Here it is by default what the head of each network
+    reads, since sensors of different rates have no map in common; name the convolutions to have them.
+
     Parameters
     ----------
     weight : float
@@ -44,7 +47,10 @@ class Cosine(Recipe):
     teacher_feature: str | None = None
     map: str = "pool"
 
-    paper: ClassVar[str] = "Knowledge distillation tutorial of PyTorch, cosine loss between hidden features"
+    paper: ClassVar[str] = (
+        "Chariton, Knowledge distillation tutorial of PyTorch, cosine loss between hidden features, 2023"
+    )
+    year: ClassVar[int] = 2023
     needs: ClassVar[tuple[str, ...]] = ("features",)
 
     def stages(self, site: Site) -> Stages:

@@ -36,7 +36,9 @@ class Hinton(Recipe):
     on : {"all", "labelled", "unlabelled"}
         Windows whose soft targets are learned.
     t_squared : bool
-        Whether the soft targets are multiplied by the temperature squared.
+        Whether the soft targets are multiplied by the temperature squared; without it all windows weigh the same, too.
+    balanced : bool
+        Whether a window weighs by the class weights of the classes that the teacher sees in it.
     """
 
     weight: float = 0.9
@@ -44,6 +46,7 @@ class Hinton(Recipe):
     temperature: float = 4.0
     on: str = "all"
     t_squared: bool = True
+    balanced: bool = True
 
     paper: ClassVar[str] = "Hinton, Vinyals and Dean, Distilling the knowledge in a neural network, 2015"
     year: ClassVar[int] = 2015
@@ -57,8 +60,8 @@ class Hinton(Recipe):
 
     def stages(self, site: Site) -> Stages:
         """Return the arm."""
-        parity = {} if self.t_squared else {"t_squared": False}
-        given = soft(site, self.weight, self.temperature, on=self.on, **parity)
+        weighed = {"t_squared": self.t_squared, "balanced": self.balanced and self.t_squared}
+        given = soft(site, self.weight, self.temperature, on=self.on, **weighed)
         return site.taught(losses(hard=self.hard, soft=given))
 
 
@@ -80,6 +83,10 @@ class DKD(Recipe):
         Of the first part and of the second.
     temperature : float
         Both logits are divided by it.
+    balanced : bool
+        Whether a window weighs by the class weights of the classes that the teacher sees in it.
+    as_released : bool
+        Whether the first part is p log(p / q) without (1 - p) log((1 - p) / (1 - q)), and all windows weigh the same.
     """
 
     weight: float = 1.0
@@ -87,13 +94,16 @@ class DKD(Recipe):
     alpha: float = 1.0
     beta: float = 1.0
     temperature: float = 4.0
+    balanced: bool = True
+    as_released: bool = False
 
     paper: ClassVar[str] = "Zhao, Cui, Song, Qiu and Liang, Decoupled knowledge distillation, CVPR 2022"
     year: ClassVar[int] = 2022
     kinds: ClassVar[tuple[str, ...]] = ("class",)
     faults: ClassVar[tuple[Fault, ...]] = (
         Fault(
-            "CDGKD's code leaves the probability that it is another class out of the first part; here both are there."
+            "The code of a follow-up for emotion (CDGKD) leaves (1 - p) log((1 - p) / (1 - q)) out of the first part.",
+            "as_released: true",
         ),
     )
 
@@ -104,5 +114,7 @@ class DKD(Recipe):
             "alpha": self.alpha,
             "beta": self.beta,
             "temperature": self.temperature,
+            "balanced": self.balanced and not self.as_released,
+            "as_released": self.as_released,
         }
         return site.taught(losses(hard=self.hard, dkd=given))

@@ -137,6 +137,10 @@ class XKD(Recipe):
     average of the other does, and their features are to have one distribution. Then the rich network is fine-tuned and
     teaches the student, which starts from the same pre-training.
 
+    Other than published: the local views of the students are left out; the averages keep the same share of themselves
+    from the first step to the last, where it grows to 1 in the paper; and a network without patches fills in from a
+    feature and has no attention that its average's tokens could be weighed by.
+
     Parameters
     ----------
     weight : float
@@ -169,7 +173,7 @@ class XKD(Recipe):
         "learning, AAAI 2024"
     )
     year: ClassVar[int] = 2024
-    needs: ClassVar[tuple[str, ...]] = ("signals", "live teacher")
+    needs: ClassVar[tuple[str, ...]] = ("signals", "live peers")
     faults: ClassVar[tuple[Fault, ...]] = (
         Fault(
             "The alignment of the two averages is taken without gradient, so it is a constant that halves the "
@@ -208,6 +212,10 @@ class SDT(Recipe):
     The teacher is ``sdt`` whatever network stands under teacher: its own answer is learned from labels, and every
     sensor's answer from labels and from the whole.
 
+    Other than published: there, the steps are the utterances of a dialogue, each with an answer; here they are spans
+    within a window, which has one answer. A window as long as a trial (``windows.length``) makes them spans of the
+    trial; as all windows are then of one length, nothing is padded and no step has to be masked.
+
     Parameters
     ----------
     weight : float
@@ -223,7 +231,8 @@ class SDT(Recipe):
     detach_teacher : bool
         Whether the whole's answer is held fixed for its parts.
     t_squared : bool
-        Whether what the parts learn of the whole is multiplied by the temperature squared.
+        Whether what the parts learn of the whole is multiplied by the temperature squared. Without it, or without
+        `detach_teacher`, all windows weigh the same in what the parts learn of the whole, as published.
     """
 
     weight: float = 0.9
@@ -263,10 +272,11 @@ class SDT(Recipe):
             "temperature": self.own_temperature,
             "t_squared": self.t_squared,
             "detach_teacher": self.detach_teacher,
+            "balanced": None if self.t_squared and self.detach_teacher else False,
         }
         loss = losses(hard=self.hard, soft=soft(site, self.weight, self.temperature))
         return {
-            teacher: rich.as_stage(model=_answering(rich), loss={"hard": 1.0, "self_distil": own}),
+            teacher: rich.as_stage(model=_answering(rich), loss=losses(hard=1.0, self_distil=own)),
             **site.taught(loss, by=teacher),
         }
 
@@ -289,6 +299,10 @@ class HKDMER(Recipe):
 
     Of the paper the parts are known, not the equations: this is a proposal in its spirit. The teacher of the study is
     the dominant network; it is not trained before. The student alone is kept.
+
+    Other than published: there, a sample is an utterance of a dialogue; here it is a window, and a network that reads
+    steps reads spans within it. A window as long as a trial (``windows.length``) makes them spans of the trial; as
+    all windows are then of one length, nothing is padded and no step has to be masked.
 
     Parameters
     ----------
@@ -325,7 +339,7 @@ class HKDMER(Recipe):
         "Multimedia 26, 2024"
     )
     year: ClassVar[int] = 2024
-    needs: ClassVar[tuple[str, ...]] = ("features", "live teacher")
+    needs: ClassVar[tuple[str, ...]] = ("features", "live peers")
     faults: ClassVar[tuple[Fault, ...]] = (
         Fault("No code and no equations are public; numbers printed elsewhere cannot be compared with these."),
     )

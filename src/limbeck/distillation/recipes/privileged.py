@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from limbeck.distillation.recipes.contract import (
     RECIPES,
     Fault,
+    Party,
     Recipe,
     Site,
     Stage,
@@ -20,6 +22,7 @@ from limbeck.distillation.recipes.contract import (
 from limbeck.distillation.recipes.features import summaries
 from limbeck.distillation.recipes.logits import soft
 from limbeck.errors import LimbeckError
+from limbeck.models.contract import MODELS
 
 __all__ = ["MMPKD", "MTPKDOT", "PKDOT", "MultiTeacher", "VisualToEEG"]
 
@@ -27,6 +30,10 @@ _PKDOT_EXAMPLE: Stage = {
     "teacher": {"model": "pkdot_teacher", "inputs": ["eda", "emg"]},
     "student": {"model": "pkdot_student", "inputs": ["eda"]},
 }
+_FROZEN = Fault(
+    "T-Net stays as it was drawn at random; here it learns the teacher's embeddings of the sensor that it stands for.",
+    "student: {model: {name: pkdot_student, frozen: true}}",
+)
 
 
 @RECIPES.register("visual_to_eeg")
@@ -34,7 +41,10 @@ _PKDOT_EXAMPLE: Stage = {
 class VisualToEEG(Recipe):
     """The student's sequence of features follows its teacher's, step by step; a trace is learned by its concordance.
 
-    Published for valence that runs with time, from faces to EEG; a class is learned by cross-entropy here.
+    Published for valence that runs with time, from faces to EEG; a class is learned by cross-entropy here. Published,
+    too, is the concordance along the 96 steps of each window, averaged over windows; here a target is one value per
+    window, so it is the concordance over the labelled windows of a batch. What learns a trace alone learns it by the
+    same loss.
 
     Parameters
     ----------
@@ -47,6 +57,8 @@ class VisualToEEG(Recipe):
         Which features; by default ``sequence`` of the published networks, else those that the heads read.
     map : str
         How the features come to one shape.
+    as_published : bool
+        Of a trace: whether the concordance mixes two estimators of the variance.
     """
 
     weight: float = 0.4
@@ -54,6 +66,7 @@ class VisualToEEG(Recipe):
     student_feature: str | None = None
     teacher_feature: str | None = None
     map: str = "auto"
+    as_published: bool = False
 
     paper: ClassVar[str] = (
         "Zhang, Tang and Guan, Visual-to-EEG cross-modal knowledge distillation for continuous emotion recognition, "
@@ -62,7 +75,10 @@ class VisualToEEG(Recipe):
     year: ClassVar[int] = 2022
     needs: ClassVar[tuple[str, ...]] = ("features",)
     faults: ClassVar[tuple[Fault, ...]] = (
-        Fault("The concordance mixes two estimators of the variance, so that perfect agreement still costs 0.01."),
+        Fault(
+            "The concordance mixes two estimators of the variance, so that perfect agreement still costs 0.01.",
+            "as_published: true",
+        ),
         Fault(
             "Features are taken of the teacher at 64 Hz where it was trained at 4 Hz, and of windows cropped by "
             "chance; here they are those of the windows that the student reads."
@@ -76,6 +92,8 @@ class VisualToEEG(Recipe):
 
     def stages(self, site: Site) -> Stages:
         """Return the arm."""
+        if self.as_published and site.kind != "trace":
+            raise LimbeckError("as_published: it is of the concordance, and the target is a class; remove it.")
         sequence = {"tcn", "zhang2022_student", "zhang2022_teacher", "zhang2022_lstm"}
         if {site.student.model, site.rich.model} <= sequence:
             tapped = {
@@ -85,12 +103,22 @@ class VisualToEEG(Recipe):
         else:
             tapped = summaries(self, site)
         hint = {"weight": self.weight, "norm": "l1", **tapped, "map": self.map}
-        return site.taught(losses(hard=concordant(site, self.hard), hint=hint))
+        hard = concordant(site, self.hard, mixed=self.as_published)
+        return {**alone_by(site, hard), **site.taught(losses(hard=hard, hint=hint))}
 
 
-def concordant(site: Site, weight: float) -> Any:
+def concordant(site: Site, weight: float, *, mixed: bool = False) -> Any:
     """Return the options of the loss on labels where a trace is learned by its concordance."""
-    return {"weight": weight, "form": "ccc"} if site.kind == "trace" else weight
+    return {"weight": weight, "form": "ccc", "mixed": mixed} if site.kind == "trace" else weight
+
+
+def alone_by(site: Site, hard: Any) -> Stages:
+    """Return who learns a trace alone by the loss of the arm, lest another loss be taken for teaching.
+
+    None for a class, which everybody learns by one loss, and where the labels count for nothing.
+    """
+    loss = losses(hard=hard)
+    return {site.called("alone"): site.student.as_stage(loss=loss)} if site.kind == "trace" and loss else {}
 
 
 @RECIPES.register("pkdot")
@@ -99,7 +127,8 @@ class PKDOT(Recipe):
     """The student arranges windows as a teacher with privileged sensors does, by optimal transport.
 
     The similarities of each window to the same few anchors of the batch, those least alike for the teacher, are a point
-    for the teacher and one for the student; the transport cost between the two clouds of points is made small.
+    for the teacher and one for the student; the transport cost between the two clouds of points is made small. The
+    published student makes up the sensor that it lacks (T-Net), and learns to from the teacher's embeddings of it.
 
     Parameters
     ----------
@@ -107,6 +136,10 @@ class PKDOT(Recipe):
         Of the transport cost.
     hard : float
         Of the labels.
+    privileged : float
+        Of the squared distance between what T-Net makes up and the teacher's embeddings of the privileged sensor, for a
+        ``pkdot_student`` of a ``pkdot_teacher``. A teacher that lacks this sensor has no such embeddings, so there is
+        no control `own_input` unless it is 0.
     anchors : int
         Windows of a batch that all are compared with.
     centroid : float
@@ -121,6 +154,7 @@ class PKDOT(Recipe):
 
     weight: float = 0.6
     hard: float = 1.0
+    privileged: float = 1.0
     anchors: int = 30
     centroid: float = 0.0
     blur: float = 0.1
@@ -136,6 +170,7 @@ class PKDOT(Recipe):
             "Every row has anchors of its own, so that coordinates of different rows are not comparable.",
             "as_published: true",
         ),
+        _FROZEN,
         Fault("Attention runs over the windows of the batch, so a prediction depends on its companions."),
         Fault("Folds are drawn over trials, one teacher serves all of them, and the best epoch is chosen on the test."),
     )
@@ -143,7 +178,41 @@ class PKDOT(Recipe):
 
     def stages(self, site: Site) -> Stages:
         """Return the arm."""
-        return site.taught(losses(hard=self.hard, pkdot=transport(self, site)))
+        made_up = made_up_sensor(site.student, site.rich, self.privileged)
+        return site.taught(losses(hard=self.hard, pkdot=transport(self, site), hint=made_up))
+
+    def controls_at(self, site: Site) -> tuple[str, ...]:
+        """Return the credit controls; without `own_input` where a feature is learned that only this teacher has."""
+        return without_own_input(super().controls_at(site), site, self.privileged)
+
+
+def made_up_sensor(student: Party, teacher: Party, weight: float, *, of: str | None = None) -> Stage:
+    """Return the loss by which T-Net learns what it stands for, of weight 0 where there is none that could.
+
+    Parameters
+    ----------
+    student : Party
+        Whose T-Net; published is that of ``pkdot_student``. A frozen one learns nothing.
+    teacher : Party
+        A ``pkdot_teacher``, whose embeddings of the sensor that the student lacks are the target.
+    weight : float
+        Of the squared distance.
+    of : str, optional
+        The teacher's stage, where the student has several teachers.
+    """
+    model = student.definition.get("model")
+    frozen = isinstance(model, Mapping) and bool(model.get("frozen"))
+    lacking = [modality for modality in teacher.inputs if modality not in student.inputs]
+    if (student.model, teacher.model) != ("pkdot_student", "pkdot_teacher") or frozen or not lacking:
+        return {"weight": 0}
+    # The second modality of the teacher is the privileged one where the student reads neither.
+    return {"weight": weight, "student": "pseudo", "teacher": lacking[-1], "of": of}
+
+
+def without_own_input(controls: tuple[str, ...], site: Site, weight: float) -> tuple[str, ...]:
+    """Return controls without `own_input` where T-Net is taught: no teacher without the sensor has its embeddings."""
+    taught = site.teacher is not None and made_up_sensor(site.student, site.teacher, weight)["weight"] != 0
+    return tuple(kind for kind in controls if not (taught and kind == "own_input"))
 
 
 def transport(recipe: Any, site: Site) -> Stage:
@@ -163,8 +232,12 @@ def transport(recipe: Any, site: Site) -> Stage:
 class MTPKDOT(Recipe):
     """PKDOT with several teachers: a joint one, and one per sensor that has learned to point where the joint one does.
 
-    In each batch the student follows the one that errs least on its labels. The adapters of the paper, which turn the
-    embedding of one modality towards the joint one, are networks of that modality here, so that each can answer.
+    In each batch the student follows the one that errs least on its labels.
+
+    Other than published: there, narrow adapters within the joint teacher turn the embedding of each modality towards
+    the joint feature, which they move in turn, since it is not held fixed. Here a network of its own for each modality
+    is taught by the joint teacher, which is trained before and stays as it is, so that each can answer and be stored.
+    ``pkdot_teacher`` with ``adapters: true`` and the loss ``adapters`` is the published form of that phase.
 
     Parameters
     ----------
@@ -172,6 +245,10 @@ class MTPKDOT(Recipe):
         Of the transport cost.
     hard : float
         Of the labels.
+    privileged : float
+        Of the squared distance between what a T-Net makes up and the joint teacher's embeddings of the sensor that it
+        stands for: that of a ``pkdot_student``, and those of the teachers of single sensors, where the joint one is a
+        ``pkdot_teacher``. There is no control `own_input` then, as in ``pkdot``.
     similarity : float
         Of the cosine with the joint feature, for the teachers of single sensors; half of it is the weight of their
         labels.
@@ -191,6 +268,7 @@ class MTPKDOT(Recipe):
 
     weight: float = 0.2
     hard: float = 0.8
+    privileged: float = 1.0
     similarity: float = 0.5
     select: str = "batch"
     anchors: int = 30
@@ -209,6 +287,11 @@ class MTPKDOT(Recipe):
             "Every row has anchors of its own, so that coordinates of different rows are not comparable.",
             "as_published: true",
         ),
+        _FROZEN,
+        Fault(
+            "In the validation of the adapters the head of the first modality answers for both, so that of the second "
+            "is never scored; here each teacher is a stage with a validation of its own."
+        ),
         Fault("Folds are drawn over trials, and attention runs over the windows of the batch."),
     )
     example: ClassVar[Stage] = _PKDOT_EXAMPLE
@@ -225,17 +308,34 @@ class MTPKDOT(Recipe):
                 "take pkdot_teacher or fusion_cnn."
             )
         pull = {"weight": self.similarity, "student": named["teacher"], "teacher": named["teacher"]}
-        sides = {
-            site.called(modality): rich.as_stage(
-                model=single,
-                inputs=as_inputs({modality: channels}),
+        sides = {}
+        for modality, channels in rich.inputs.items():
+            view = as_inputs({modality: channels})
+            side = Party(site.called(modality), {"model": single, "inputs": view})
+            hint = made_up_sensor(side, rich, self.privileged)
+            sides[side.stage] = rich.as_stage(
+                model=_of_one(rich, single),
+                inputs=view,
                 taught_by=rich.stage,
-                loss=losses(hard=self.similarity / 2, cosine=dict(pull)),
+                loss=losses(hard=self.similarity / 2, cosine=dict(pull), hint=hint),
             )
-            for modality, channels in rich.inputs.items()
-        }
         given = {**transport(self, site), "select": self.select}
-        return {**sides, **site.taught(losses(hard=self.hard, pkdot=given), by=[rich.stage, *sides])}
+        made_up = made_up_sensor(site.student, rich, self.privileged, of=rich.stage)
+        loss = losses(hard=self.hard, pkdot=given, hint=made_up)
+        return {**sides, **site.taught(loss, by=[rich.stage, *sides])}
+
+    def controls_at(self, site: Site) -> tuple[str, ...]:
+        """Return the credit controls; without `own_input` where a feature is learned that only this teacher has."""
+        return without_own_input(super().controls_at(site), site, self.privileged)
+
+
+def _of_one(rich: Party, single: str | None) -> Any:
+    """Return the model that reads one modality in the place of the joint teacher's, of the same sizes."""
+    model = rich.definition.get("model")
+    if single is None or not isinstance(model, Mapping):
+        return single
+    common = MODELS.options(single).keys() - {"as_released"}
+    return {"name": single, **{key: copy.deepcopy(value) for key, value in model.items() if key in common}}
 
 
 @RECIPES.register("multi_teacher")
@@ -275,7 +375,7 @@ class MultiTeacher(Recipe):
 
     paper: ClassVar[str] = (
         "Several: averaged teachers; Zhang, Chen and Wang, Confidence-aware multi-teacher distillation, ICASSP 2022; "
-        "Zhu, Gong and Lan, NeurIPS 2018 (gates)"
+        "Lan, Zhu and Gong, NeurIPS 2018 (gates)"
     )
     year: ClassVar[int] = 2022
     needs: ClassVar[tuple[str, ...]] = ("several modalities",)
@@ -296,7 +396,8 @@ class MultiTeacher(Recipe):
             loss = losses(hard=self.hard, gated=soft(site, self.weight, self.temperature))
         else:
             loss = losses(hard=self.hard, sp={"weight": self.weight, **summaries(self, site)})
-        knowledge = {"combine": copy.deepcopy(self.combine)} if self.teaches == "logits" else None
+        chosen = self.teaches == "logits" and self.combine != "average"
+        knowledge = {"combine": copy.deepcopy(self.combine)} if chosen else None
         return {**made, **site.taught(loss, by=list(made), knowledge=knowledge)}
 
     def _views(self, site: Site) -> dict[str, Stage]:
@@ -326,7 +427,7 @@ class MMPKD(Recipe):
     """A trace is learned by its concordance and from the teacher's feature, in proportions that follow the teacher.
 
     The better the teacher agrees with the labels of a batch, the more of the loss is the direction of its feature and
-    the less the labels.
+    the less the labels. What learns alone learns by concordance, too.
 
     Parameters
     ----------
@@ -353,8 +454,10 @@ class MMPKD(Recipe):
     map: str = "auto"
 
     paper: ClassVar[str] = (
-        "Aslam et al., multimodal privileged knowledge distillation (MMPKD), code haseebaslam95/MMPKD"
+        "Aslam, Zeeshan, Pedersoli, Koerich, Bacon and Granger, Privileged knowledge distillation for dimensional "
+        "emotion recognition in the wild, CVPR workshops 2023; code haseebaslam95/MMPKD"
     )
+    year: ClassVar[int] = 2023
     needs: ClassVar[tuple[str, ...]] = ("features",)
     kinds: ClassVar[tuple[str, ...]] = ("trace",)
     faults: ClassVar[tuple[Fault, ...]] = (
@@ -375,4 +478,4 @@ class MMPKD(Recipe):
             **summaries(self, site),
             "map": self.map,
         }
-        return site.taught(losses(mmpkd=given))
+        return {**alone_by(site, concordant(site, 1.0)), **site.taught(losses(mmpkd=given))}

@@ -11,9 +11,8 @@ from torch import Tensor, nn
 
 from limbeck.distillation import functional
 from limbeck.distillation.contract import LOSSES, Batch, Context, On, Said, Shape, number
-from limbeck.distillation.terms.contrast import at_least_one
 from limbeck.distillation.terms.features import FeatureLoss, Terms
-from limbeck.distillation.terms.labels import one_of, sum_of
+from limbeck.distillation.terms.labels import one_of, sum_of, whole
 from limbeck.distillation.terms.logits import errors_of_teachers, refuse_fewer_than_two, shares_of_best
 
 __all__ = ["Adversarial", "Coral", "MeanDiscrepancy", "Pkdot", "Sinkhorn"]
@@ -138,7 +137,7 @@ class Sinkhorn(FeatureLoss):
         on: On = "all",
     ) -> None:
         super().__init__(student, teacher, weight, of, on, map=map)
-        self.blur, self.iterations = number("blur", blur, above=0.0), at_least_one("iterations", iterations)
+        self.blur, self.iterations = number("blur", blur, above=0.0), whole("iterations", iterations)
 
     def compare(self, name: str, student: Tensor, teacher: Tensor, weights: Tensor, batch: Batch) -> Terms:
         """Return the divergence of the batch."""
@@ -257,7 +256,7 @@ class Pkdot(FeatureLoss):
         on: On = "all",
     ) -> None:
         super().__init__(student, teacher, weight, of, on)
-        self.anchors, self.per_row = at_least_one("anchors", anchors), bool(per_row)
+        self.anchors, self.per_row = whole("anchors", anchors), bool(per_row)
         self.blur, self.centroid = number("blur", blur, above=0.0), number("centroid", centroid, least=0.0)
         self.select = one_of("select", select, ("none", "batch"))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar, cast
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -13,10 +13,10 @@ from limbeck.distillation import functional
 from limbeck.distillation.contract import LOSSES, Batch, Context, On, Shape, number
 from limbeck.distillation.functional.weighting import unit_rows
 from limbeck.distillation.terms.features import FeatureLoss, Terms
-from limbeck.distillation.terms.labels import sum_of
+from limbeck.distillation.terms.labels import sum_of, whole
 from limbeck.errors import LimbeckError
 
-__all__ = ["ContrastiveRepresentation", "InfoNce"]
+__all__ = ["ContrastiveRepresentation", "InfoNce", "near"]
 
 UNKNOWN = -1
 """The class of a window whose label may not be seen."""
@@ -30,10 +30,10 @@ class ContrastiveRepresentation(FeatureLoss):
     """Contrastive representation distillation: a window's own row of a memory against the rows of others, both ways.
 
     Both features are projected to one width; two memories hold what the networks said of each window when they last saw
-    it. The positive of a window is its own row, the negatives are the rows of all windows seen so far but those of its
-    own class, where both labels may be seen. Where published code draws K rows at random, their expectation is taken:
-    every row counts K / n times, with K = min(`negatives`, 4 n) of n rows. A row is filled when its window is first
-    seen rather than with random numbers, so nothing is learned from noise in the first epoch.
+    it. The positive of a window is its own row, the negatives are the rows of all windows seen so far but those that
+    lie near it and those of its own class, where both labels may be seen. Where published code draws K rows at random,
+    their expectation is taken: every row counts K / n times, with K = min(`negatives`, 4 n) of n rows. A row is filled
+    when its window is first seen rather than with random numbers, so nothing is learned from noise in the first epoch.
 
     The memories take 8 · width bytes per window of the data set and network.
 
@@ -51,6 +51,9 @@ class ContrastiveRepresentation(FeatureLoss):
         Draws of negatives per window, at most.
     momentum : float
         Share of a row that stays when its window is seen again, in [0, 1).
+    apart : int
+        Windows whose places in the data set differ by no more than this are no negatives of each other: neighbours of
+        a recording, which overlap or resemble each other. 0, as published, leaves out the window itself only.
     of : str or list of str or None
         Which teachers; all of the stage by default, each with projections and memories of its own, averaged.
     on : {"all", "labelled", "unlabelled"}
@@ -69,11 +72,16 @@ class ContrastiveRepresentation(FeatureLoss):
         temperature: float = 0.07,
         negatives: int = 16384,
         momentum: float = 0.5,
+        apart: int = 1,
         of: str | Sequence[str] | None = None,
         on: On = "all",
     ) -> None:
         super().__init__(student, teacher, weight, of, on)
-        self.width, self.negatives = at_least_one("width", width), at_least_one("negatives", negatives)
+        self.width, self.negatives, self.apart = (
+            whole("width", width),
+            whole("negatives", negatives),
+            whole("apart", apart, 0),
+        )
         self.temperature = number("temperature", temperature, above=0.0)
         self.momentum = number("momentum", momentum, least=0.0)
         if self.momentum >= 1:
@@ -94,7 +102,7 @@ class ContrastiveRepresentation(FeatureLoss):
         own, taught = self.projections[name](student, teacher)
         memory = cast(_Memory, self.memories[name])
         rows = memory.recall(batch, own.detach(), taught.detach(), weights)
-        counts = rows.negatives_of(batch, self.negatives)
+        counts = rows.negatives_of(batch, self.negatives, self.apart)
         views = {"student": (own, rows.teacher), "teacher": (taught, rows.student)}
         index, samples = batch.index, rows.seen.sum().clamp_min(1.0)
         found = torch.stack(
@@ -147,12 +155,12 @@ class _Rows:
     def __init__(self, student: Tensor, teacher: Tensor, seen: Tensor, classes: Tensor) -> None:
         self.student, self.teacher, self.seen, self.classes = student, teacher, seen, classes
 
-    def negatives_of(self, batch: Batch, most: int) -> Tensor:
+    def negatives_of(self, batch: Batch, most: int, apart: int) -> Tensor:
         """Return how often each row counts as a negative of each window, (batch, n_windows)."""
         own = self.classes[batch.index][:, None]
         alike = (own == self.classes[None, :]) & (own != UNKNOWN)
-        itself = batch.index[:, None] == torch.arange(len(self.seen), device=batch.index.device)[None, :]
-        allowed = self.seen[None, :] * (1.0 - (alike | itself).to(self.seen))
+        beside = near(batch.index, torch.arange(len(self.seen), device=batch.index.device), apart)
+        allowed = self.seen[None, :] * (1.0 - (alike | beside).to(self.seen))
         rows = allowed.sum(dim=1, keepdim=True)
         return allowed * (NEGATIVES_PER_ROW * rows).clamp_max(float(most)) / rows.clamp_min(1.0)
 
@@ -228,8 +236,8 @@ class InfoNce(FeatureLoss):
     supervised : bool
         Windows of one class are positives of each other where both labels may be seen (Khosla et al., 2020).
     apart : int
-        Windows whose places in the data set differ by less than this are no negatives of each other: consecutive
-        windows that overlap are nearly one.
+        Windows whose places in the data set differ by no more than this are no negatives of each other: neighbours of
+        a recording, which overlap or resemble each other. 0 leaves out a window's own repetition only.
     of : str or list of str or None
         Which teachers; all of the stage by default, each with projections of its own, averaged.
     on : {"all", "labelled", "unlabelled"}
@@ -252,7 +260,7 @@ class InfoNce(FeatureLoss):
         on: On = "all",
     ) -> None:
         super().__init__(student, teacher, weight, of, on)
-        self.width, self.apart = at_least_one("width", width), at_least_one("apart", apart)
+        self.width, self.apart = whole("width", width), whole("apart", apart, 0)
         self.temperature = number("temperature", temperature, above=0.0)
         self.supervised = bool(supervised)
         self.projections = nn.ModuleDict()
@@ -276,7 +284,6 @@ class InfoNce(FeatureLoss):
     def compare(self, name: str, student: Tensor, teacher: Tensor, weights: Tensor, batch: Batch) -> Terms:
         """Return the mean of both directions."""
         own, taught = self.projections[name](student, teacher)
-        near = (batch.index[:, None] - batch.index[None, :]).abs() < self.apart
         terms = functional.info_nce(
             own,
             taught,
@@ -284,7 +291,7 @@ class InfoNce(FeatureLoss):
             temperature=self.temperature,
             classes=batch.target if self.supervised else None,
             labelled=batch.labelled,
-            excluded=near.to(weights),
+            excluded=near(batch.index, batch.index, self.apart),
         )
         return terms["info_nce"], terms
 
@@ -302,17 +309,9 @@ class _Projections(nn.Module):
         return unit_rows(self.student(student.flatten(1))), unit_rows(self.teacher(teacher.flatten(1)))
 
 
-def at_least_one(name: str, value: Any) -> int:
-    """Return an option that is a whole number of at least 1, or refuse it with its name.
-
-    Raises
-    ------
-    LimbeckError
-        For anything else.
-    """
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise LimbeckError(f"{name}: expected a whole number of at least 1, found {value!r}.")
-    return value
+def near(first: Tensor, second: Tensor, apart: int) -> Tensor:
+    """Return where windows lie too near each other to be told apart, (n, m), from their places (n,) and (m,)."""
+    return (first[:, None] - second[None, :]).abs() <= apart
 
 
 def _first(index: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,9 @@ from torch import Tensor, nn
 from limbeck.distillation import functional
 from limbeck.distillation.contract import LOSSES, Batch, Context, Loss, On, Said, number
 from limbeck.distillation.functional.maps import build_map
+from limbeck.distillation.terms.contrast import near
+from limbeck.distillation.terms.labels import error_of, whole
+from limbeck.distillation.terms.logits import class_balanced, soft_distance
 from limbeck.errors import LimbeckError, did_you_mean
 from limbeck.models.contract import Outputs
 from limbeck.models.layers import Dropout
@@ -31,7 +34,6 @@ __all__ = [
     "Stochastic",
     "feature_of",
     "partner_of",
-    "whole",
 ]
 
 ANSWER = "logits_"
@@ -59,6 +61,9 @@ class Mutual(Loss):
     average : bool
         Divide by the number of the others. The published code adds them up (``false``), which makes the pull grow with
         the number of networks.
+    balanced : bool
+        Weigh a window by the class weights of the classes that the other one sees in it, as ``soft`` does; the
+        literature weighs all windows alike (``false``).
     on : {"all", "labelled", "unlabelled"}
         Windows on which they learn from each other.
     """
@@ -73,12 +78,14 @@ class Mutual(Loss):
         temperature: float = 1.0,
         hard: float = 1.0,
         average: bool = True,
+        balanced: bool = True,
         on: On = "all",
     ) -> None:
         super().__init__(weight, on)
         self.among = _names("partner", partner)
         self.temperature = number("temperature", temperature, above=0.0)
-        self.hard, self.average = number("hard", hard, least=0.0), bool(average)
+        self.hard = number("hard", hard, least=0.0)
+        self.average, self.balanced = bool(average), bool(balanced)
 
     @property
     def partner_sights(self) -> Mapping[str, tuple[str, ...]]:
@@ -86,14 +93,14 @@ class Mutual(Loss):
         return dict.fromkeys(self.among, ("plain",))
 
     def join(self, context: Context) -> None:
-        """Remember the kind of the target.
+        """Remember what the target is.
 
         Raises
         ------
         LimbeckError
             For a partner that is not there or does not learn.
         """
-        self.kind = context.kind
+        self.context = context.kept()
         for name in self.among:
             partner_of(context, name, learns="gradient")
 
@@ -102,18 +109,22 @@ class Mutual(Loss):
         weights = self.weights(batch)
         beside = [said.partners[name]["plain"].prediction for name in self.among]
         everyone = [said.plain.prediction, *beside]
-        pulls = [self._pull(own, [other for other in everyone if other is not own], weights) for own in everyone]
+        pulls = [self._pull(own, [other for other in everyone if other is not own], weights, batch) for own in everyone]
         terms = {
             "mutual": pulls[0],
             "partners": torch.stack(pulls[1:]).sum(),
-            "hard": self.hard * torch.stack([_error(self.kind, own, batch) for own in beside]).sum(),
+            "hard": self.hard * _errors(self.context, dict(zip(self.among, beside, strict=True)), batch).sum(),
         }
         return terms["mutual"] + terms["partners"] + terms["hard"], terms
 
-    def _pull(self, own: Tensor, others: Sequence[Tensor], weights: Tensor) -> Tensor:
+    def _pull(self, own: Tensor, others: Sequence[Tensor], weights: Tensor, batch: Batch) -> Tensor:
         """Return the distance of one network from the others."""
-        if self.kind == "class":
-            return functional.mutual(own, others, weights, temperature=self.temperature, average=self.average)["mutual"]
+        if self.context.kind == "class":
+            of_each = [weights] * len(others)
+            if self.balanced:
+                settled = self.context.balanced_trust
+                of_each = [class_balanced(other, batch, weights, settled=settled) for other in others]
+            return functional.mutual(own, others, of_each, temperature=self.temperature, average=self.average)["mutual"]
         gaps = [functional.soft_trace(own[:, 0], other[:, 0].detach(), weights)["soft"] for other in others]
         total = torch.stack(gaps).sum()
         return total / len(others) if self.average else total
@@ -138,6 +149,9 @@ class One(Loss):
         Factor of the errors of partners and ensemble against the labels.
     hidden : int
         Width of the gate's hidden layer; it reads what all branches say.
+    balanced : bool
+        Weigh a window by the class weights of the classes that the ensemble sees in it, as ``soft`` does; the
+        literature weighs all windows alike (``false``).
     on : {"all", "labelled", "unlabelled"}
         Windows on which the branches learn from the ensemble.
     """
@@ -152,12 +166,14 @@ class One(Loss):
         temperature: float = 3.0,
         hard: float = 1.0,
         hidden: int = 64,
+        balanced: bool = True,
         on: On = "all",
     ) -> None:
         super().__init__(weight, on)
         self.among = _names("partner", partner)
         self.temperature = number("temperature", temperature, above=0.0)
         self.hard, self.hidden = number("hard", hard, least=0.0), whole("hidden", hidden)
+        self.balanced = bool(balanced)
 
     @property
     def partner_sights(self) -> Mapping[str, tuple[str, ...]]:
@@ -172,7 +188,7 @@ class One(Loss):
         LimbeckError
             For a partner that is not there or does not learn.
         """
-        self.kind = context.kind
+        self.context = context.kept()
         for name in self.among:
             partner_of(context, name, learns="gradient")
         branches = 1 + len(self.among)
@@ -184,14 +200,14 @@ class One(Loss):
         """Return the distances from the ensemble with the errors of the ensemble and of the partners."""
         beside = [said.partners[name]["plain"].prediction for name in self.among]
         branches = torch.stack([said.plain.prediction, *beside], dim=1)
-        shares = torch.softmax(self.gate(branches.detach().flatten(1)), dim=-1)
-        mixture = (shares.unsqueeze(-1) * branches).sum(dim=1)
+        mixture = functional.gated_mixture(branches, self.gate(branches.detach().flatten(1)))
         weights, taught = self.weights(batch), mixture.detach()
-        pulls = [_distance(self.kind, own, taught, weights, self.temperature) for own in branches.unbind(dim=1)]
+        options: dict[str, Any] = {"temperature": self.temperature, "balanced": self.balanced}
+        pulls = [soft_distance(self.context, own, taught, batch, weights, **options) for own in branches.unbind(dim=1)]
         terms = {
             "one": torch.stack(pulls).sum(),
-            "ensemble": self.hard * _error(self.kind, mixture, batch),
-            "hard": self.hard * torch.stack([_error(self.kind, own, batch) for own in beside]).sum(),
+            "ensemble": self.hard * _error(self.context, mixture, batch),
+            "hard": self.hard * _errors(self.context, dict(zip(self.among, beside, strict=True)), batch).sum(),
         }
         return terms["one"] + terms["ensemble"] + terms["hard"], terms
 
@@ -236,14 +252,14 @@ class Consistency(Loss):
         return {self.partner: ("second",)}
 
     def join(self, context: Context) -> None:
-        """Remember the kind of the target.
+        """Remember what the target is.
 
         Raises
         ------
         LimbeckError
             When there is no such average.
         """
-        self.kind = context.kind
+        self.context = context.kept()
         partner_of(context, self.partner, learns="average")
 
     def forward(self, said: Said, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
@@ -251,7 +267,7 @@ class Consistency(Loss):
         own = said.network[self.sights[0]].prediction
         slow = said.partners[self.partner]["second"].prediction.detach()
         weights = self.weights(batch)
-        if self.kind == "class":
+        if self.context.kind == "class":
             found = functional.consistency(own, slow, weights)["consistency"]
         else:
             found = functional.soft_trace(own[:, 0], slow[:, 0], weights)["soft"]
@@ -415,6 +431,9 @@ class SelfDistil(Loss):
     detach_teacher : bool
         Hold the prediction fixed. The released code lets the gradient through (``false``): the whole is then pulled
         towards its parts as well.
+    balanced : bool
+        Weigh a window by the class weights of the classes that the whole sees in it, as ``soft`` does; the literature
+        weighs all windows alike (``false``).
     on : {"all", "labelled", "unlabelled"}
         Windows on which the parts learn from the whole.
     """
@@ -432,12 +451,13 @@ class SelfDistil(Loss):
         temperature: float = 1.0,
         t_squared: bool = True,
         detach_teacher: bool = True,
+        balanced: bool = True,
         on: On = "all",
     ) -> None:
         super().__init__(weight, on)
         self.hard, self.soft = number("hard", hard, least=0.0), number("soft", soft, least=0.0)
         self.temperature = number("temperature", temperature, above=0.0)
-        self.t_squared, self.detach_teacher = bool(t_squared), bool(detach_teacher)
+        self.t_squared, self.detach_teacher, self.balanced = bool(t_squared), bool(detach_teacher), bool(balanced)
 
     def join(self, context: Context) -> None:
         """Find the answers.
@@ -447,18 +467,17 @@ class SelfDistil(Loss):
         LimbeckError
             When the network offers none.
         """
-        self.kind, self.answers = context.kind, _answers(context)
+        self.context, self.answers = context.kept(), _answers(context)
 
     def forward(self, said: Said, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the sums over the answers of their errors and of their distances from the prediction."""
         taught = said.plain.prediction.detach() if self.detach_teacher else said.plain.prediction
         weights = self.weights(batch)
         answers = [said.plain.features[name] for name in self.answers]
-        pulls = [
-            _distance(self.kind, own, taught, weights, self.temperature, t_squared=self.t_squared) for own in answers
-        ]
+        options: dict[str, Any] = {"temperature": self.temperature, "scale": self.t_squared, "balanced": self.balanced}
+        pulls = [soft_distance(self.context, own, taught, batch, weights, **options) for own in answers]
         terms = {
-            "hard": self.hard * torch.stack([_error(self.kind, own, batch) for own in answers]).sum(),
+            "hard": self.hard * torch.stack([_error(self.context, own, batch) for own in answers]).sum(),
             "soft": self.soft * torch.stack(pulls).sum(),
         }
         return terms["hard"] + terms["soft"], terms
@@ -514,7 +533,7 @@ class Adapters(Loss):
         LimbeckError
             When the network has no adapters.
         """
-        self.kind, self.answers = context.kind, _answers(context)
+        self.context, self.answers = context.kept(), _answers(context)
         feature_of(context.features, "joint", "adapters", "the network")
         self.adapted = tuple(name for name in context.features if name.startswith("adapted_"))
         if not self.adapted:
@@ -525,7 +544,7 @@ class Adapters(Loss):
         features, weights = said.plain.features, self.weights(batch)
         joint = features["joint"].detach() if self.detach else features["joint"]
         apart = [functional.cosine(features[name], joint, weights)["cosine"] for name in self.adapted]
-        wrong = [_error(self.kind, features[name], batch) for name in self.answers]
+        wrong = [_error(self.context, features[name], batch) for name in self.answers]
         terms = {
             "similarity": self.similarity * torch.stack(apart).sum(),
             "hard": self.hard * torch.stack(wrong).sum(),
@@ -565,6 +584,12 @@ class JointTeacher(Loss):
         Of the predictions.
     supervised : bool
         Whether labelled windows of one class are counterparts of each other; otherwise only the same window is.
+    apart : int
+        Windows whose places in the data set differ by no more than this are no negatives of each other: neighbours of
+        a recording, which overlap or resemble each other. 0 leaves out a window's own repetition only.
+    balanced : bool
+        Weigh a window by the class weights of the classes that the partner sees in it, as ``soft`` does; the literature
+        weighs all windows alike (``false``).
     on : {"all", "labelled", "unlabelled"}
         Windows on which the network learns from the partner.
     """
@@ -589,6 +614,8 @@ class JointTeacher(Loss):
         contrast: float = 0.1,
         temperature: float = 2.0,
         supervised: bool = False,
+        apart: int = 1,
+        balanced: bool = True,
         on: On = "all",
     ) -> None:
         super().__init__(weight, on)
@@ -598,7 +625,7 @@ class JointTeacher(Loss):
         self.label = number("label", label, least=0.0)
         self.contrast = number("contrast", contrast, above=0.0)
         self.temperature = number("temperature", temperature, above=0.0)
-        self.supervised = bool(supervised)
+        self.supervised, self.apart, self.balanced = bool(supervised), whole("apart", apart, 0), bool(balanced)
 
     @property
     def student_features(self) -> tuple[str, ...]:
@@ -618,7 +645,7 @@ class JointTeacher(Loss):
         LimbeckError
             When a feature or the partner is not there, or the partner does not learn.
         """
-        self.kind = context.kind
+        self.context = context.kept()
         features = partner_of(context, self.partner, learns="gradient")
         own = feature_of(context.features, self.student, "student", "the network")
         taught = feature_of(features, self.teacher, "teacher", f"the partner '{self.partner}'")
@@ -638,14 +665,23 @@ class JointTeacher(Loss):
             taught.detach(),
             weights,
             temperature=self.contrast,
-            classes=batch.target if self.supervised and self.kind == "class" else None,
+            classes=batch.target if self.supervised and self.context.kind == "class" else None,
             labelled=batch.labelled,
+            excluded=near(batch.index, batch.index, self.apart),
         )["info_nce"]
-        pulled = _distance(self.kind, said.plain.prediction, beside.prediction.detach(), weights, self.temperature)
+        pulled = soft_distance(
+            self.context,
+            said.plain.prediction,
+            beside.prediction.detach(),
+            batch,
+            weights,
+            temperature=self.temperature,
+            balanced=self.balanced,
+        )
         fused = self.fuse((own, taught), (said.plain, beside))
         terms = {
-            "hard": self.hard * _error(self.kind, beside.prediction, batch),
-            "fused": self.hard * _error(self.kind, fused, batch),
+            "hard": self.hard * _errors(self.context, {self.partner: beside.prediction}, batch).sum(),
+            "fused": self.hard * _error(self.context, fused, batch),
             "feature": self.feature * drawn,
             "label": self.label * pulled,
         }
@@ -655,7 +691,7 @@ class JointTeacher(Loss):
         """Return the prediction of both: logarithms of mixed probabilities, or mixed values, (batch, n_outputs)."""
         scores = self.score(torch.tanh(self.attend(torch.stack(tuple(features), dim=1))))
         said = torch.stack([each.prediction for each in outputs], dim=1)
-        if self.kind == "trace":
+        if self.context.kind == "trace":
             return (torch.softmax(scores, dim=1) * said).sum(dim=1)
         return torch.logsumexp(torch.log_softmax(scores, dim=1) + torch.log_softmax(said, dim=-1), dim=1)
 
@@ -684,21 +720,22 @@ class PartnerHard(Loss):
         return dict.fromkeys(self.among, ("plain",))
 
     def join(self, context: Context) -> None:
-        """Remember the kind of the target.
+        """Remember what the target is.
 
         Raises
         ------
         LimbeckError
             For a partner that is not there or does not learn.
         """
-        self.kind = context.kind
+        self.context = context.kept()
         for name in self.among:
             partner_of(context, name, learns="gradient")
 
     def forward(self, said: Said, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the sum of the partners' errors."""
-        errors = {name: _error(self.kind, said.partners[name]["plain"].prediction, batch) for name in self.among}
-        return torch.stack(list(errors.values())).sum(), errors
+        said_by = {name: said.partners[name]["plain"].prediction for name in self.among}
+        errors = _errors(self.context, said_by, batch)
+        return errors.sum(), dict(zip(self.among, errors.unbind(), strict=True))
 
 
 def partner_of(context: Context, name: str, *, learns: str | None = None) -> Mapping[str, tuple[int, ...]]:
@@ -732,19 +769,6 @@ def feature_of(features: Mapping[str, tuple[int, ...]], name: str, option: str, 
     return features[name]
 
 
-def whole(option: str, value: int, least: int = 1) -> int:
-    """Return an option that is a whole number, or refuse it with its name.
-
-    Raises
-    ------
-    LimbeckError
-        When it is none, or too small.
-    """
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise LimbeckError(f"{option}: expected a whole number of at least {least}, found {value!r}.")
-    return value
-
-
 def _names(option: str, value: str | Sequence[str], *, single: bool = False) -> tuple[str, ...]:
     """Return one or several names, each once."""
     names = (value,) if isinstance(value, str) else value
@@ -766,17 +790,15 @@ def _answers(context: Context) -> tuple[str, ...]:
     return found
 
 
-def _error(kind: str, prediction: Tensor, batch: Batch) -> Tensor:
+def _error(context: Context, prediction: Tensor, batch: Batch) -> Tensor:
     """Return the error against the labels that may be seen."""
-    if kind == "class":
-        return functional.hard_target(prediction, batch.target, batch.class_weights, batch.labelled)["hard"]
-    return functional.mean_squared_error(prediction[:, 0], batch.target, batch.labelled)["hard"]
+    return error_of(context, prediction, batch.target, batch.class_weights, batch.labelled)
 
 
-def _distance(
-    kind: str, own: Tensor, other: Tensor, weights: Tensor, temperature: float, *, t_squared: bool = True
-) -> Tensor:
-    """Return how far a prediction is from another one."""
-    if kind == "class":
-        return functional.soft_target(own, other, weights, temperature=temperature, scale=t_squared)["soft"]
-    return functional.soft_trace(own[:, 0], other[:, 0], weights)["soft"]
+def _errors(context: Context, predictions: Mapping[str, Tensor], batch: Batch) -> Tensor:
+    """Return the error (n_partners,) of each partner against the labels of the windows that it is shown."""
+    found = [
+        error_of(context, prediction, batch.target_of(name), batch.class_weights, batch.labelled)
+        for name, prediction in predictions.items()
+    ]
+    return torch.stack(found)

@@ -10,7 +10,7 @@ from limbeck.distillation import functional
 from limbeck.distillation.contract import LOSSES, Batch, Context, Loss, Said
 from limbeck.errors import LimbeckError, did_you_mean
 
-__all__ = ["FORMS", "Hard", "one_of", "sum_of", "trace_error"]
+__all__ = ["FORMS", "Hard", "error_of", "one_of", "sum_of", "trace_error", "whole"]
 
 Form = Literal["mse", "l1", "ccc"]
 
@@ -84,6 +84,27 @@ def trace_error(prediction: Tensor, reference: Tensor, weights: Tensor, form: st
     return functional.soft_trace(prediction[:, 0], reference, weights, norm="l1" if form == "l1" else "l2")["soft"]
 
 
+def error_of(context: Context, prediction: Tensor, target: Tensor, class_weights: Tensor, weights: Tensor) -> Tensor:
+    """Return how far predictions are from labels, as the stage's loss ``hard`` takes it.
+
+    Parameters
+    ----------
+    context : Context
+        Says the kind of the target, and the form of a trace's error.
+    prediction : Tensor of shape (batch, n_outputs)
+        Logits or values.
+    target : Tensor of shape (batch,)
+        Class codes (int64) or values.
+    class_weights : Tensor of shape (n_classes,)
+        Weight of each class; of no effect on a trace.
+    weights : Tensor of shape (batch,)
+        Weight of each window.
+    """
+    if context.kind == "class":
+        return functional.hard_target(prediction, target, class_weights, weights)["hard"]
+    return trace_error(prediction, target, weights, context.form)
+
+
 def sum_of(terms: dict[str, Tensor]) -> Tensor:
     """Return the sum of the terms of a loss."""
     first, *others = terms.values()
@@ -91,6 +112,19 @@ def sum_of(terms: dict[str, Tensor]) -> Tensor:
     for other in others:
         total = total + other
     return total
+
+
+def whole(option: str, value: int, least: int = 1) -> int:
+    """Return an option that is a whole number, or refuse it with its name.
+
+    Raises
+    ------
+    LimbeckError
+        When it is none, or too small.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise LimbeckError(f"{option}: expected a whole number of at least {least}, found {value!r}.")
+    return value
 
 
 def one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from limbeck.distillation import functional
 from limbeck.distillation.contract import LOSSES, Batch, Context, Loss, On, Said, number
 from limbeck.distillation.functional.weighting import known, one_of_n, shares
-from limbeck.distillation.terms.labels import one_of, sum_of
+from limbeck.distillation.terms.labels import error_of, one_of, sum_of
 from limbeck.errors import LimbeckError
 from limbeck.models.layers import Dropout
 
@@ -23,8 +23,10 @@ __all__ = [
     "Pseudo",
     "Soft",
     "SoftCrossEntropy",
+    "class_balanced",
     "errors_of_teachers",
     "shares_of_best",
+    "soft_distance",
 ]
 
 Select = Literal["none", "window", "batch"]
@@ -56,7 +58,8 @@ class Soft(Loss):
         since the arguments of its divergence are swapped (``true``).
     balanced : bool
         Weigh a window by the class weights of the classes that the teacher sees in it, as the hard loss weighs it by
-        that of its label; the literature weighs all windows alike (``false``).
+        that of its label; unlabelled windows that ``knowledge: {balance: true}`` balances already are not weighed
+        again. The literature weighs all windows alike (``false``), and so does every published code named here.
     select : {"none", "window", "batch"}
         Of several teachers, follow all together; for each labelled window the one that errs least on it (and all
         together where there is no label); or the one that errs least on the labelled windows of the batch, for all of
@@ -100,7 +103,7 @@ class Soft(Loss):
         LimbeckError
             For a selection among fewer than two teachers.
         """
-        self.kind, self.among = context.kind, tuple(context.teachers)
+        self.kind, self.among, self.settled = context.kind, tuple(context.teachers), context.balanced_trust
         if self.select != "none":
             refuse_fewer_than_two("select", self.among)
 
@@ -112,7 +115,7 @@ class Soft(Loss):
             terms = functional.soft_trace(prediction[:, 0], heard[:, 0], weights)
             return terms["soft"], terms
         if self.balanced:
-            weights = weights * functional.expected_class_weights(heard, batch.class_weights).detach()
+            weights = class_balanced(heard, batch, weights, settled=self.settled)
         if self.of_probabilities:
             prediction, heard = prediction.softmax(dim=-1), heard.softmax(dim=-1)
         terms = functional.soft_target(
@@ -148,8 +151,11 @@ class SoftCrossEntropy(Loss):
         Factor in the total.
     temperature : float
         Both logits are divided by it.
+    balanced : bool
+        Weigh a window by the class weights of the classes that the teacher sees in it, as ``soft`` does; the literature
+        weighs all windows alike (``false``).
     on : {"all", "labelled", "unlabelled"}
-        Windows that it learns from; all of them weigh the same.
+        Windows that it learns from.
     """
 
     paper: ClassVar[str] = "Hinton, Vinyals and Dean, Distilling the knowledge in a neural network, 2015"
@@ -157,15 +163,20 @@ class SoftCrossEntropy(Loss):
     trains_prediction = True
     logits = True
 
-    def __init__(self, weight: float = 1.0, temperature: float = 2.0, on: On = "all") -> None:
+    def __init__(self, weight: float = 1.0, temperature: float = 2.0, balanced: bool = True, on: On = "all") -> None:
         super().__init__(weight, on)
-        self.temperature = number("temperature", temperature, above=0.0)
+        self.temperature, self.balanced = number("temperature", temperature, above=0.0), bool(balanced)
+
+    def join(self, context: Context) -> None:
+        """Remember whether trust is balanced already."""
+        self.settled = context.balanced_trust
 
     def forward(self, said: Said, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the cross-entropy."""
-        terms = functional.soft_cross_entropy(
-            said.plain.prediction, said.logits, self.weights(batch), temperature=self.temperature
-        )
+        weights = self.weights(batch)
+        if self.balanced:
+            weights = class_balanced(said.logits, batch, weights, settled=self.settled)
+        terms = functional.soft_cross_entropy(said.plain.prediction, said.logits, weights, temperature=self.temperature)
         return terms["soft"], {"soft_ce": terms["soft"]}
 
 
@@ -174,7 +185,7 @@ class Decoupled(Loss):
     """Soft targets in two parts: how sure the teacher is of the class, and how it sees the others.
 
     The class is the label, or the teacher's decision where there is none. With two classes there are no others, and the
-    second part is 0. The released code of a follow-up for emotion leaves the first part out (``alpha: 0``).
+    second part is 0.
 
     Parameters
     ----------
@@ -184,6 +195,13 @@ class Decoupled(Loss):
         Both logits are divided by it.
     alpha, beta : float
         Weights of the two parts.
+    as_released : bool
+        Of the divergence in the first part, p log(p / q) + (1 - p) log((1 - p) / (1 - q)), the released code of a
+        follow-up on emotion keeps the first half alone (``true``): the student is not drawn to the teacher's
+        probability but ever above it, and the value may be below 0. Nothing is balanced then.
+    balanced : bool
+        Weigh a window by the class weights of the classes that the teacher sees in it, as ``soft`` does; the literature
+        weighs all windows alike (``false``).
     on : {"all", "labelled", "unlabelled"}
         Windows that it learns from.
     """
@@ -194,19 +212,34 @@ class Decoupled(Loss):
     logits = True
 
     def __init__(
-        self, weight: float = 1.0, temperature: float = 4.0, alpha: float = 1.0, beta: float = 1.0, on: On = "all"
+        self,
+        weight: float = 1.0,
+        temperature: float = 4.0,
+        alpha: float = 1.0,
+        beta: float = 1.0,
+        as_released: bool = False,
+        balanced: bool = True,
+        on: On = "all",
     ) -> None:
         super().__init__(weight, on)
         self.temperature = number("temperature", temperature, above=0.0)
         self.alpha, self.beta = number("alpha", alpha, least=0.0), number("beta", beta, least=0.0)
         if not self.alpha and not self.beta:
             raise LimbeckError("alpha: it and beta are both 0, which leaves nothing to learn; raise one of them.")
+        self.as_released = bool(as_released)
+        self.balanced = bool(balanced) and not self.as_released
+
+    def join(self, context: Context) -> None:
+        """Remember whether trust is balanced already."""
+        self.settled = context.balanced_trust
 
     def forward(self, said: Said, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the sum of the two parts."""
         weights = self.weights(batch)
         heard = known(said.logits, weights)
         target = torch.where(batch.labelled > 0, batch.target, heard.argmax(dim=-1))
+        if self.balanced:
+            weights = class_balanced(heard, batch, weights, settled=self.settled)
         terms = functional.decoupled(
             said.plain.prediction,
             heard,
@@ -215,6 +248,7 @@ class Decoupled(Loss):
             alpha=self.alpha,
             beta=self.beta,
             temperature=self.temperature,
+            as_released=self.as_released,
         )
         return sum_of(terms), terms
 
@@ -229,6 +263,9 @@ class OrdinalSoft(Loss):
         Factor in the total.
     temperature : float
         Both logits are divided by it; the loss is multiplied by its square.
+    balanced : bool
+        Weigh a window by the class weights of the classes that the teacher sees in it, as ``soft`` does; the literature
+        weighs all windows alike (``false``).
     on : {"all", "labelled", "unlabelled"}
         Windows that it learns from.
     """
@@ -238,21 +275,28 @@ class OrdinalSoft(Loss):
     trains_prediction = True
     logits = True
 
-    def __init__(self, weight: float = 1.0, temperature: float = 1.0, on: On = "all") -> None:
+    def __init__(self, weight: float = 1.0, temperature: float = 1.0, balanced: bool = True, on: On = "all") -> None:
         super().__init__(weight, on)
-        self.temperature = number("temperature", temperature, above=0.0)
+        self.temperature, self.balanced = number("temperature", temperature, above=0.0), bool(balanced)
+
+    def join(self, context: Context) -> None:
+        """Remember whether trust is balanced already."""
+        self.settled = context.balanced_trust
 
     def forward(self, said: Said, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the distance."""
-        terms = functional.ordinal_soft(
-            said.plain.prediction, said.logits, self.weights(batch), temperature=self.temperature
-        )
+        weights = self.weights(batch)
+        if self.balanced:
+            weights = class_balanced(said.logits, batch, weights, settled=self.settled)
+        terms = functional.ordinal_soft(said.plain.prediction, said.logits, weights, temperature=self.temperature)
         return terms["ordinal_soft"], {"ordinal": terms["ordinal_soft"]}
 
 
 @LOSSES.register("pseudo")
 class Pseudo(Loss):
-    """Cross-entropy with the teacher's decisions, as if they were labels.
+    """Cross-entropy with the teacher's decisions, as if they were labels: weighed by class as labels are.
+
+    Unlabelled windows that ``knowledge: {balance: true}`` balances already are not weighed by class again.
 
     Parameters
     ----------
@@ -278,13 +322,18 @@ class Pseudo(Loss):
         self.threshold = number("threshold", threshold, least=0.0, most=1.0)
         self.by_confidence = bool(by_confidence)
 
+    def join(self, context: Context) -> None:
+        """Remember whether trust is balanced already."""
+        self.settled = context.balanced_trust
+
     def forward(self, said: Said, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the mean over the windows that remain."""
+        weights = self.weights(batch)
+        decision = known(said.logits, weights).argmax(dim=-1)
         terms = functional.pseudo_label(
             said.plain.prediction,
             said.logits,
-            self.weights(batch),
-            class_weights=batch.class_weights,
+            weights * settled_as(self.settled, batch, batch.class_weights[decision]),
             threshold=self.threshold,
             by_confidence=self.by_confidence,
         )
@@ -304,6 +353,9 @@ class Gated(Loss):
         Factor in the total, of the gate's error too.
     temperature : float
         Of the divergence from the mixture; without effect on a trace.
+    balanced : bool
+        Weigh a window by the class weights of the classes that the mixture sees in it, as ``soft`` does; the literature
+        weighs all windows alike (``false``).
     on : {"all", "labelled", "unlabelled"}
         Windows on which the student follows the mixture; the gate learns on labelled ones.
     """
@@ -312,9 +364,9 @@ class Gated(Loss):
     trains_prediction = True
     logits = True
 
-    def __init__(self, weight: float = 1.0, temperature: float = 3.0, on: On = "all") -> None:
+    def __init__(self, weight: float = 1.0, temperature: float = 3.0, balanced: bool = True, on: On = "all") -> None:
         super().__init__(weight, on)
-        self.temperature = number("temperature", temperature, above=0.0)
+        self.temperature, self.balanced = number("temperature", temperature, above=0.0), bool(balanced)
 
     def join(self, context: Context) -> None:
         """Make the gate.
@@ -324,7 +376,7 @@ class Gated(Loss):
         LimbeckError
             For fewer than two teachers.
         """
-        self.kind, self.among = context.kind, tuple(context.teachers)
+        self.context, self.among = context.kept(), tuple(context.teachers)
         refuse_fewer_than_two("taught_by", self.among)
         n_teachers = len(self.among)
         self.gate = nn.Sequential(
@@ -335,15 +387,15 @@ class Gated(Loss):
         """Return the distance from the mixture, and the mixture's own error."""
         weights, prediction = self.weights(batch), said.plain.prediction
         spoken = torch.stack([known(said.teachers[name]["logits"], batch.trust) for name in self.among], dim=1)
-        parts = nn_functional.softmax(self.gate(spoken.flatten(1)), dim=-1)[..., None]
-        mixture, followed = (parts * spoken).sum(dim=1), (parts.detach() * spoken).sum(dim=1)
-        if self.kind == "class":
-            soft = functional.soft_target(prediction, followed, weights, temperature=self.temperature)["soft"]
-            gate = functional.hard_target(mixture, batch.target, batch.class_weights, batch.labelled)["hard"]
-        else:
-            soft = functional.soft_trace(prediction[:, 0], followed[:, 0], weights)["soft"]
-            gate = functional.mean_squared_error(mixture[:, 0], batch.target, batch.labelled)["hard"]
-        return soft + gate, {"gated": soft, "gate": gate}
+        gate = self.gate(spoken.flatten(1))
+        mixture, followed = functional.gated_mixture(spoken, gate), functional.gated_mixture(spoken, gate.detach())
+        soft = soft_distance(
+            self.context, prediction, followed, batch, weights, temperature=self.temperature, balanced=self.balanced
+        )
+        # What a teacher hands over of a window that nobody trusts tells the gate nothing.
+        heard = batch.labelled * (batch.trust > 0)
+        wrong = error_of(self.context, mixture, batch.target, batch.class_weights, heard)
+        return soft + wrong, {"gated": soft, "gate": wrong}
 
 
 @LOSSES.register("dense")
@@ -364,6 +416,9 @@ class Dense(Loss):
         Multiply by the temperature squared; the released code does not (``false``).
     reverse : bool
         Take the divergence of the teacher from the student, as the released code does (``true``).
+    balanced : bool
+        Weigh a window by the class weights of the classes that the teacher sees in it, as ``soft`` does; the literature
+        weighs all windows alike (``false``).
     on : {"all", "labelled", "unlabelled"}
         Windows that it learns from.
     """
@@ -381,6 +436,7 @@ class Dense(Loss):
         drop: float = 0.5,
         t_squared: bool = True,
         reverse: bool = False,
+        balanced: bool = True,
         on: On = "all",
     ) -> None:
         super().__init__(weight, on)
@@ -390,7 +446,7 @@ class Dense(Loss):
             raise LimbeckError(
                 f"drop: expected a probability below 1, found {drop!r}; 1 would leave out every teacher."
             )
-        self.t_squared, self.reverse = bool(t_squared), bool(reverse)
+        self.t_squared, self.reverse, self.balanced = bool(t_squared), bool(reverse), bool(balanced)
 
     def join(self, context: Context) -> None:
         """Remember the teachers; what is left out is drawn like the masks of dropout.
@@ -400,7 +456,7 @@ class Dense(Loss):
         LimbeckError
             When there is no teacher.
         """
-        self.kind, self.among = context.kind, tuple(context.teachers)
+        self.context, self.among = context.kept(), tuple(context.teachers)
         if not self.among:
             raise LimbeckError("taught_by: there is no teacher; name some.")
         self.dropout = Dropout(self.drop)
@@ -408,17 +464,85 @@ class Dense(Loss):
     def forward(self, said: Said, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Return the sum over the teachers that are there, and the distance from each."""
         weights, prediction = self.weights(batch), said.plain.prediction
-        apart = torch.stack([self._distance(prediction, said.teachers[name]["logits"], weights) for name in self.among])
+        apart = torch.stack(
+            [
+                soft_distance(
+                    self.context,
+                    prediction,
+                    known(said.teachers[name]["logits"], weights),
+                    batch,
+                    weights,
+                    temperature=self.temperature,
+                    scale=self.t_squared,
+                    reverse=self.reverse,
+                    balanced=self.balanced,
+                )
+                for name in self.among
+            ]
+        )
         # The mask holds 0 or 1 / (1 - drop); a teacher that is there counts once.
         value = (self.dropout(torch.ones_like(apart)) * (1.0 - self.drop) * apart).sum()
         return value, dict(zip(self.among, apart.unbind(), strict=True))
 
-    def _distance(self, prediction: Tensor, heard: Tensor, weights: Tensor) -> Tensor:
-        if self.kind == "trace":
-            return functional.soft_trace(prediction[:, 0], heard[:, 0], weights)["soft"]
-        return functional.soft_target(
-            prediction, heard, weights, temperature=self.temperature, scale=self.t_squared, reverse=self.reverse
-        )["soft"]
+
+def class_balanced(teacher: Tensor, batch: Batch, weights: Tensor, *, settled: bool) -> Tensor:
+    """Return weights of windows times the class weight that the teacher makes one expect of each.
+
+    Parameters
+    ----------
+    teacher : Tensor of shape (batch, n_classes)
+        Its logits; no gradient reaches it from here, or a teacher that learns how to teach would do so by the weight
+        of windows rather than by what it says of them.
+    batch : Batch
+        With the class weights.
+    weights : Tensor of shape (batch,)
+        Weight of each window.
+    settled : bool
+        Whether the weights of unlabelled windows are balanced already.
+    """
+    expected = functional.expected_class_weights(known(teacher, weights), batch.class_weights).detach()
+    return weights * settled_as(settled, batch, expected)
+
+
+def settled_as(settled: bool, batch: Batch, class_weights: Tensor) -> Tensor:
+    """Return the class weight (batch,) of each window; 1 for unlabelled ones where their trust is balanced already."""
+    return torch.where(batch.labelled > 0, class_weights, 1.0) if settled else class_weights
+
+
+def soft_distance(
+    context: Context,
+    own: Tensor,
+    other: Tensor,
+    batch: Batch,
+    weights: Tensor,
+    *,
+    temperature: float,
+    scale: bool = True,
+    reverse: bool = False,
+    balanced: bool = True,
+) -> Tensor:
+    """Return how far a prediction is from another: the divergence of classes, the squared difference of traces.
+
+    Parameters
+    ----------
+    context : Context
+        Says the kind of the target, and whether trust is balanced already.
+    own, other : Tensor of shape (batch, n_outputs)
+        What is moved, and what it is moved to.
+    batch : Batch
+        With the class weights.
+    weights : Tensor of shape (batch,)
+        Weight of each window.
+    temperature, scale, reverse
+        Of :func:`~limbeck.distillation.functional.soft_target`.
+    balanced : bool
+        Weigh windows by the classes that the other one sees in them.
+    """
+    if context.kind == "trace":
+        return functional.soft_trace(own[:, 0], other[:, 0], weights)["soft"]
+    if balanced:
+        weights = class_balanced(other, batch, weights, settled=context.balanced_trust)
+    return functional.soft_target(own, other, weights, temperature=temperature, scale=scale, reverse=reverse)["soft"]
 
 
 def errors_of_teachers(spoken: Tensor, batch: Batch, kind: str) -> Tensor:

@@ -20,7 +20,9 @@ from limbeck.augment import Mask, Transformations
 from limbeck.distillation import functional
 from limbeck.distillation.contract import LOSSES, Batch, Context, Loss, Said, number
 from limbeck.distillation.functional.weighting import resize_matrix, weighted_mean
-from limbeck.distillation.terms.cotraining import feature_of, partner_of, whole
+from limbeck.distillation.terms.contrast import near
+from limbeck.distillation.terms.cotraining import feature_of, partner_of
+from limbeck.distillation.terms.labels import whole
 from limbeck.errors import LimbeckError
 from limbeck.models.contract import InputShape, Outputs
 from limbeck.models.masked_autoencoder import PatchDecoder, PatchEncoder
@@ -409,7 +411,11 @@ class Contrast(Loss):
         seen = torch.cat([said.network[view].features[self.feature].flatten(1) for view in VIEWS])
         first, second = self.projector(seen).chunk(2)
         value = functional.nt_xent(
-            first, second, self.weights(batch), temperature=self.temperature, excluded=_near(batch.index, self.apart)
+            first,
+            second,
+            self.weights(batch),
+            temperature=self.temperature,
+            excluded=near(batch.index, batch.index, self.apart),
         )["nt_xent"]
         return value, {"contrast": value}
 
@@ -562,7 +568,7 @@ class Match(Loss):
             self.partner_projector(beside.flatten(1)),
             self.weights(batch),
             temperature=self.temperature,
-            excluded=_near(batch.index, self.apart),
+            excluded=near(batch.index, batch.index, self.apart),
         )["info_nce"]
         return value, {"match": value}
 
@@ -895,11 +901,6 @@ class XKD(Loss):
 
 
 # ---- what they share -------------------------------------------------------------------------------------------------
-
-
-def _near(index: Tensor, apart: int) -> Tensor:
-    """Return 1 for pairs of windows (batch, batch) that lie too near to each other to be told apart."""
-    return ((index[:, None] - index[None, :]).abs() <= apart).float()
 
 
 def _copy(module: nn.Module) -> nn.Module:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from torch import Tensor
 
 from limbeck.distillation import functional
-from limbeck.distillation.contract import LOSSES, Batch, On, Said, number
+from limbeck.distillation.contract import LOSSES, Batch, Context, On, Said, number
 from limbeck.distillation.functional.weighting import known
 from limbeck.distillation.terms.features import FeatureLoss, Terms
 from limbeck.distillation.terms.labels import sum_of
@@ -79,6 +79,8 @@ class Similarity(FeatureLoss):
         Names of the features; widths may differ.
     weight : float
         Factor in the total; the literature takes 3000.
+    parts : mapping of str to float or None
+        How much each teacher counts in the mean, by its name; all alike by default. Brought to a sum of 1.
     of : str or list of str or None
         Which teachers; all of the stage by default.
     on : {"all", "labelled", "unlabelled"}
@@ -94,17 +96,39 @@ class Similarity(FeatureLoss):
         student: str = "embedding",
         teacher: str = "embedding",
         weight: float = 3000.0,
+        parts: Mapping[str, float] | None = None,
         of: str | Sequence[str] | None = None,
         on: On = "all",
     ) -> None:
         super().__init__(student, teacher, weight, of, on)
+        if parts is not None and not isinstance(parts, Mapping):
+            raise LimbeckError(f"parts: expected a number for each teacher by its name, found {parts!r}.")
+        self.shares_of = {name: number(f"parts.{name}", part, least=0.0) for name, part in (parts or {}).items()}
+        if parts is not None and not any(self.shares_of.values()):
+            raise LimbeckError("parts: no teacher counts; give one a number above 0, or remove the option.")
+
+    def join(self, context: Context) -> None:
+        """Remember the teachers.
+
+        Raises
+        ------
+        LimbeckError
+            For features that are not there, and parts that do not name the teachers.
+        """
+        super().join(context)
+        if self.shares_of and set(self.shares_of) != set(self.among):
+            raise LimbeckError(
+                f"parts: it names {', '.join(self.shares_of)}, and the loss learns from {', '.join(self.among)}; give "
+                "each of these a number, and no other."
+            )
 
     def forward(self, said: Said, batch: Batch) -> Terms:
         """Return the mean over pairs of the squared difference."""
         weights = self.weights(batch)
         teachers = [known(said.teachers[name][self.teacher], weights) for name in self.among]
-        value = functional.similarity_of_many(said.plain.features[self.student], teachers, weights)["similarity"]
-        return value, {"sp": value}
+        parts = weights.new_tensor([self.shares_of[name] for name in self.among]) if self.shares_of else None
+        found = functional.similarity_of_many(said.plain.features[self.student], teachers, weights, parts=parts)
+        return found["similarity"], {"sp": found["similarity"]}
 
 
 @LOSSES.register("pkt")

@@ -132,8 +132,10 @@ class Mmpkd(FeatureLoss):
         """Return the weighted sum of both parts, the parts, and the weight of the second."""
         followed, _ = super().forward(said, batch)
         hard = trace_error(said.plain.prediction, batch.target, batch.labelled, "ccc")
-        heard = known(said.logits, batch.labelled).detach()
-        share = self.share_of(trace_error(heard, batch.target, batch.labelled, "ccc"))
+        # Where nobody trusts the teacher its value may be missing, and says nothing of how good it is.
+        counted = batch.labelled * (batch.trust > 0)
+        heard = known(said.logits, counted).detach()
+        share = self.share_of(trace_error(heard, batch.target, counted, "ccc"))
         return (1.0 - share) * hard + share * followed, {"hard": hard, "cosine": followed, "share": share}
 
     def share_of(self, error: Tensor) -> Tensor:
