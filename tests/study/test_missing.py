@@ -85,7 +85,7 @@ def test_a_study_with_missing_and_dropped_sensors_runs_to_its_verdict(tiny: Defi
     definition = tiny(refit="all", deploy="taught")
     for name in ("alone", "taught"):
         definition["stages"][name] |= {"inputs": ["eda", "temp"], "without": ["temp"]}
-    definition["stages"]["taught"]["augment"] = {"drop": {"temp": 0.5}}
+        definition["stages"][name]["augment"] = {"drop": {"temp": 0.5}}
     run = run_study(parse_study(definition), out=tmp_path)
     (judgement,) = run.judgements
     assert {"taught/own_input", "taught/scrambled"} <= set(judgement.arms)

@@ -488,9 +488,9 @@ def reading_mistakes(stages: Mapping[str, Any], signals: Mapping[str, Any]) -> l
             if lost and not getattr(class_of(model), "missing_modalities", False):
                 able = [other for other in MODELS if getattr(class_of(other), "missing_modalities", False)]
                 mistakes.append(
-                    f"stages.{name}.{key}: '{model}' cannot do without the signals of {' and '.join(lost)}; take a model "
-                    f"that declares missing_modalities ({', '.join(able)}), or make features of them, which then stand "
-                    "at their mean."
+                    f"stages.{name}.{key}: '{model}' cannot do without the signals of {' and '.join(lost)}; take a "
+                    f"model that declares missing_modalities ({', '.join(able)}), or make features of them, which then "
+                    "stand at their mean."
                 )
         raw = [modality for modality in read if not pipelines[modality].features]
         made = [modality for modality in read if pipelines[modality].features]
@@ -641,9 +641,9 @@ def _knowledge_use_mistakes(name: str, stage: Stage, losses: Mapping[str, Loss])
     pooled = options.get("of", "probabilities" if way == "confidence" else "logits") == "probabilities"
     if count > 1 and pooled and "temperature" not in options and len(stage.soft_temperatures) > 1:
         mistakes.append(
-            f"{place}.combine: probabilities are put together at the temperature of the loss that takes them, and the "
-            f"losses of this stage have {', '.join(f'{t:g}' for t in stage.soft_temperatures)}; give them one, or write "
-            f"combine: {{{way}: {{temperature: ...}}}}."
+            f"{place}.combine: probabilities are put together at the temperature of the loss that takes them, and "
+            f"the losses of this stage have {', '.join(f'{t:g}' for t in stage.soft_temperatures)}; give them one, or "
+            f"write combine: {{{way}: {{temperature: ...}}}}."
         )
     return mistakes
 
