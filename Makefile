@@ -41,8 +41,8 @@ lint: $(STAMP)  ## style, types and the layers of the design
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: lint  ## lint, then every test that is not marked slow
-	$(BIN)/python -m pytest
+test: lint  ## lint, then every test that is not marked slow, in two processes
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: $(STAMP)  ## the tests marked slow
 	$(BIN)/python -m pytest -m slow

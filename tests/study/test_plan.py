@@ -77,7 +77,7 @@ def test_what_does_not_decide_a_result_leaves_every_key_alone(
         ({"stages": {"taught": {"crossfit": 2}}}, {"taught"}),
         ({"stages": {"taught": {"start": "alone"}}}, {"taught"}),
     ],
-    ids=str,
+    ids=lambda value: " ".join(sorted(value)) if isinstance(value, set) else str(value),
 )
 def test_what_decides_a_result_changes_the_keys_of_what_stands_on_it(
     tiny: Definition, plan_of: PlanOf, change: dict[str, Any], changed: set[str]
