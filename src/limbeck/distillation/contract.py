@@ -286,6 +286,34 @@ def number(
     raise LimbeckError(f"{name}: expected a number{' ' + bound if bound else ''}, found {value!r}.")
 
 
+def whole(option: str, value: int, least: int = 1) -> int:
+    """Return an option that is a whole number, or refuse it with its name.
+
+    Raises
+    ------
+    LimbeckError
+        When it is none, or too small.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise LimbeckError(f"{option}: expected a whole number of at least {least}, found {value!r}.")
+    return value
+
+
+def one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
+    """Return an option that is one of some words, or refuse it.
+
+    Raises
+    ------
+    LimbeckError
+        For another value.
+    """
+    if value not in allowed:
+        raise LimbeckError(
+            f"{name}: expected one of {', '.join(allowed)}, found {value!r}.{did_you_mean(str(value), allowed)}"
+        )
+    return value
+
+
 def make_losses(terms: Mapping[str, Mapping[str, Any]]) -> dict[str, Loss]:
     """Return the losses of a stage by the names that the study gives them.
 

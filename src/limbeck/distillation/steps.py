@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor
 
-from limbeck.distillation.contract import Batch, number
+from limbeck.distillation.contract import Batch, number, whole
 from limbeck.errors import LimbeckError
 from limbeck.registry import Registry
 
@@ -123,9 +123,8 @@ class Feedback:
         for name, value, allowed in (("mode", mode, get_args(Mode)), ("order", order, get_args(Order))):
             if value not in allowed:
                 raise LimbeckError(f"{name}: expected one of {', '.join(allowed)}, found {value!r}.")
-        for name, whole in (("every", every), ("quiz", quiz)):
-            if not isinstance(whole, int) or isinstance(whole, bool) or whole < 1:
-                raise LimbeckError(f"{name}: expected a whole number of at least 1, found {whole!r}.")
+        whole("every", every)
+        whole("quiz", quiz)
         if not isinstance(partner, str):
             raise LimbeckError(f"partner: expected the name of a partner, found {partner!r}.")
         self.partner, self.mode, self.order, self.every = partner, mode, order, every

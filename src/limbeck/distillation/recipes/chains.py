@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+from limbeck.distillation.contract import whole
 from limbeck.distillation.recipes.contract import (
     RECIPES,
     Fault,
@@ -14,7 +15,6 @@ from limbeck.distillation.recipes.contract import (
     Site,
     Stage,
     Stages,
-    counted_option,
     losses,
     reads_many,
 )
@@ -181,7 +181,7 @@ class BornAgain(Recipe):
 
     def stages(self, site: Site) -> Stages:
         """Return the generations; the last is the arm."""
-        counted_option("generations", self.generations, 1)
+        whole("generations", self.generations, 1)
         loss = losses(hard=self.hard, soft=soft(site, self.weight, self.temperature))
         names = [site.called(str(number + 1)) for number in range(self.generations - 1)] + [site.name]
         teachers = [site.student.stage, *names[:-1]]
@@ -227,9 +227,9 @@ class Snapshot(Recipe):
 
     def stages(self, site: Site) -> Stages:
         """Return the cycles, and the same without teaching."""
-        counted_option("cycles", self.cycles, 2)
-        whole = {"schedule": "cosine", "patience": None, "select": "last"}
-        training = {**dict(site.student.definition.get("training") or {}), **whole}
+        whole("cycles", self.cycles, 2)
+        uncut = {"schedule": "cosine", "patience": None, "select": "last"}
+        training = {**dict(site.student.definition.get("training") or {}), **uncut}
         if self.epochs is not None:
             training["epochs"] = self.epochs
         loss = losses(hard=self.hard, soft=soft(site, self.weight, self.temperature, student_temperature=1.0))
@@ -293,7 +293,7 @@ class NoisyStudent(Recipe):
 
     def stages(self, site: Site) -> Stages:
         """Return the students, the last of which is the arm, and one that learns alone with the same noise."""
-        counted_option("rounds", self.rounds, 1)
+        whole("rounds", self.rounds, 1)
         kept = {"confidence": self.confidence} if self.share is None else {"share": self.share}
         knowledge = {**kept, "balance": True} if any(value is not None for value in kept.values()) else None
         # Balanced by decision already: class weights on top would turn an imbalance round.

@@ -30,7 +30,6 @@ __all__ = [
     "Recipe",
     "Site",
     "as_inputs",
-    "counted_option",
     "losses",
     "reads_many",
     "without_defaults",
@@ -279,12 +278,6 @@ def losses(**terms: Any) -> Stage:
             continue
         found[name] = options
     return found
-
-
-def counted_option(name: str, value: Any, least: int) -> None:
-    """Refuse an option that is no whole number of at least `least`."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise LimbeckError(f"{name}: expected a whole number of at least {least}, found {value!r}.")
 
 
 def reads_many(model: str, count: int) -> bool:

@@ -6,6 +6,7 @@ import copy
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
+from limbeck.distillation.contract import whole
 from limbeck.distillation.recipes.contract import (
     RECIPES,
     Fault,
@@ -14,7 +15,6 @@ from limbeck.distillation.recipes.contract import (
     Site,
     Stage,
     Stages,
-    counted_option,
     losses,
     without_defaults,
 )
@@ -367,7 +367,7 @@ class SSD(Recipe):
 
 def peers(site: Site, count: int) -> dict[str, Stage]:
     """Return networks that learn beside the student: one that reads what the teacher reads, and others like it."""
-    counted_option("peers", count, 1)
+    whole("peers", count, 1)
     like = None if site.teacher is None else {key: site.teacher.definition[key] for key in ("model", "inputs")}
     first: dict[str, Stage] = {"rich": like} if like is not None else {"peer": {}}
     return first | {f"peer_{number + 2}": {} for number in range(count - 1)}

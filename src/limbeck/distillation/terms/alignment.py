@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from limbeck.distillation import functional
-from limbeck.distillation.contract import LOSSES, Batch, Context, On, Said, Shape, number
+from limbeck.distillation.contract import LOSSES, Batch, Context, On, Said, Shape, number, one_of, whole
 from limbeck.distillation.terms.features import FeatureLoss, Terms
-from limbeck.distillation.terms.labels import one_of, sum_of, whole
+from limbeck.distillation.terms.labels import sum_of
 from limbeck.distillation.terms.logits import errors_of_teachers, refuse_fewer_than_two, shares_of_best
 
 __all__ = ["Adversarial", "Coral", "MeanDiscrepancy", "Pkdot", "Sinkhorn"]

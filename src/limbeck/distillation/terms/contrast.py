@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from limbeck.distillation import functional
-from limbeck.distillation.contract import LOSSES, Batch, Context, On, Shape, number
+from limbeck.distillation.contract import LOSSES, Batch, Context, On, Shape, number, whole
 from limbeck.distillation.functional.weighting import unit_rows
 from limbeck.distillation.terms.features import FeatureLoss, Terms
-from limbeck.distillation.terms.labels import sum_of, whole
+from limbeck.distillation.terms.labels import sum_of
 from limbeck.errors import LimbeckError
 
 __all__ = ["ContrastiveRepresentation", "InfoNce", "near"]

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from limbeck.distillation import functional
-from limbeck.distillation.contract import LOSSES, Batch, Context, Loss, On, Said, number
+from limbeck.distillation.contract import LOSSES, Batch, Context, Loss, On, Said, number, whole
 from limbeck.distillation.functional.maps import build_map
 from limbeck.distillation.terms.contrast import near
-from limbeck.distillation.terms.labels import error_of, whole
+from limbeck.distillation.terms.labels import error_of
 from limbeck.distillation.terms.logits import class_balanced, soft_distance
 from limbeck.errors import LimbeckError, did_you_mean
 from limbeck.models.contract import Outputs

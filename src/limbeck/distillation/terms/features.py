@@ -10,10 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from limbeck.distillation import functional
-from limbeck.distillation.contract import LOSSES, Batch, Context, Loss, On, Said, Shape
+from limbeck.distillation.contract import LOSSES, Batch, Context, Loss, On, Said, Shape, one_of
 from limbeck.distillation.functional.maps import build_map
 from limbeck.distillation.functional.weighting import known, resize_matrix
-from limbeck.distillation.terms.labels import one_of
 from limbeck.errors import LimbeckError, did_you_mean
 
 __all__ = ["Attention", "Cosine", "FeatureLoss", "Hint", "Variational"]

@@ -7,10 +7,10 @@ from typing import Literal
 from torch import Tensor
 
 from limbeck.distillation import functional
-from limbeck.distillation.contract import LOSSES, Batch, Context, Loss, Said
-from limbeck.errors import LimbeckError, did_you_mean
+from limbeck.distillation.contract import LOSSES, Batch, Context, Loss, Said, one_of
+from limbeck.errors import LimbeckError
 
-__all__ = ["FORMS", "Hard", "error_of", "one_of", "sum_of", "trace_error", "whole"]
+__all__ = ["FORMS", "Hard", "error_of", "sum_of", "trace_error"]
 
 Form = Literal["mse", "l1", "ccc"]
 
@@ -112,31 +112,3 @@ def sum_of(terms: dict[str, Tensor]) -> Tensor:
     for other in others:
         total = total + other
     return total
-
-
-def whole(option: str, value: int, least: int = 1) -> int:
-    """Return an option that is a whole number, or refuse it with its name.
-
-    Raises
-    ------
-    LimbeckError
-        When it is none, or too small.
-    """
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise LimbeckError(f"{option}: expected a whole number of at least {least}, found {value!r}.")
-    return value
-
-
-def one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
-    """Return an option that is one of some words, or refuse it.
-
-    Raises
-    ------
-    LimbeckError
-        For another value.
-    """
-    if value not in allowed:
-        raise LimbeckError(
-            f"{name}: expected one of {', '.join(allowed)}, found {value!r}.{did_you_mean(str(value), allowed)}"
-        )
-    return value

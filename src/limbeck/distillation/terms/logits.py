@@ -9,9 +9,9 @@ import torch.nn.functional as nn_functional
 from torch import Tensor, nn
 
 from limbeck.distillation import functional
-from limbeck.distillation.contract import LOSSES, Batch, Context, Loss, On, Said, number
+from limbeck.distillation.contract import LOSSES, Batch, Context, Loss, On, Said, number, one_of
 from limbeck.distillation.functional.weighting import known, one_of_n, shares
-from limbeck.distillation.terms.labels import error_of, one_of, sum_of
+from limbeck.distillation.terms.labels import error_of, sum_of
 from limbeck.errors import LimbeckError
 from limbeck.models.layers import Dropout
 

@@ -18,11 +18,10 @@ from torch import Tensor, nn
 
 from limbeck.augment import Mask, Transformations
 from limbeck.distillation import functional
-from limbeck.distillation.contract import LOSSES, Batch, Context, Loss, Said, number
+from limbeck.distillation.contract import LOSSES, Batch, Context, Loss, Said, number, whole
 from limbeck.distillation.functional.weighting import resize_matrix, weighted_mean
 from limbeck.distillation.terms.contrast import near
 from limbeck.distillation.terms.cotraining import feature_of, partner_of
-from limbeck.distillation.terms.labels import whole
 from limbeck.errors import LimbeckError
 from limbeck.models.contract import InputShape, Outputs
 from limbeck.models.masked_autoencoder import PatchDecoder, PatchEncoder

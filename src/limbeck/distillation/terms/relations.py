@@ -8,7 +8,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from limbeck.distillation import functional
-from limbeck.distillation.contract import LOSSES, Batch, Context, On, Said, number
+from limbeck.distillation.contract import LOSSES, Batch, Context, On, Said, number, whole
 from limbeck.distillation.functional.weighting import known
 from limbeck.distillation.terms.features import FeatureLoss, Terms
 from limbeck.distillation.terms.labels import sum_of
@@ -205,9 +205,7 @@ class CorrelationCongruence(FeatureLoss):
     ) -> None:
         super().__init__(student, teacher, weight, of, on)
         self.gamma = number("gamma", gamma, above=0.0)
-        if not isinstance(order, int) or isinstance(order, bool) or order < 1:
-            raise LimbeckError(f"order: expected a whole number of at least 1, found {order!r}.")
-        self.order = order
+        self.order = whole("order", order)
 
     def compare(self, name: str, student: Tensor, teacher: Tensor, weights: Tensor, batch: Batch) -> Terms:
         """Return the mean over pairs of the squared difference."""
