@@ -52,12 +52,6 @@ def test_a_named_trace_is_a_trace(tiny: Definition, mistakes: Mistakes) -> None:
     assert "kappa scores a class, the target is a trace" in only(found, "report.metric")
 
 
-def test_a_value_per_step_is_refused_until_studies_can_train_on_it(tiny: Definition, mistakes: Mistakes) -> None:
-    definition = with_target(tiny(), {**TRACE, "rate": 4})
-    definition["stages"]["taught"]["loss"] = {"hard": 1, "soft": 1}
-    assert "studies cannot train on these yet" in only(mistakes(definition), "target.rate")
-
-
 # ---- several --------------------------------------------------------------------------------------------------------
 
 

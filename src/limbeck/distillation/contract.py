@@ -54,7 +54,7 @@ class Batch(NamedTuple):
     sights : dict of str to Sight
         ``plain``: what the network reads. Further names are sights that losses ask for; those of a partner stand under
         ``<partner>/<sight>``.
-    target : Tensor of shape (batch,)
+    target : Tensor of shape (batch,), or (batch, n_steps) for a trace with steps
         Class codes (int64) or trace values (float32); zero where `labelled` is 0.
     labelled : Tensor of shape (batch,)
         1 where the target may be seen, 0 elsewhere.
@@ -86,7 +86,7 @@ class Batch(NamedTuple):
     strength: Tensor
 
     def target_of(self, partner: str) -> Tensor:
-        """Return the targets (batch,) of the windows that a partner is shown.
+        """Return the targets of the windows that a partner is shown.
 
         Those of the network, unless a control shows the partner other ones; zero where `labelled` is 0.
         """
@@ -129,7 +129,7 @@ class Context:
     kind : str
         ``"class"`` or ``"trace"``.
     n_outputs : int
-        Classes, or 1.
+        Classes; of a trace its steps within a window, 1 where it has none.
     inputs : mapping of str to InputShape
         What the network reads.
     features : mapping of str to tuple of int

@@ -186,7 +186,7 @@ class Learner(nn.Module):
             if sight is None:
                 continue
             target = sight.notes["target"]
-            prediction = network(sight.inputs).prediction
+            prediction = _run(network, sight.inputs).prediction
             every = torch.ones_like(batch.labelled[:1]).expand(target.shape)
             found[name] = error_of(self.context, prediction, target, batch.class_weights, every)
         return found["network"], found
@@ -293,6 +293,12 @@ def _asked(wanted: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
     return tuple(sorted(names, key=lambda name: name != "plain"))
 
 
+def _run(network: nn.Module, inputs: dict[str, Tensor]) -> Outputs:
+    """Return what a network says; values at steps of the window, (batch, n_steps, 1), as (batch, n_steps)."""
+    prediction, features = network(inputs)
+    return Outputs(prediction.flatten(1), features)
+
+
 def _ask(network: nn.Module, sights: Mapping[str, Sight]) -> dict[str, Outputs]:
     """Run a network once on all sights together and return its outputs by sight.
 
@@ -301,10 +307,10 @@ def _ask(network: nn.Module, sights: Mapping[str, Sight]) -> dict[str, Outputs]:
     """
     if len(sights) == 1:
         ((name, sight),) = sights.items()
-        return {name: network(sight.inputs)}
+        return {name: _run(network, sight.inputs)}
     parts = list(sights.values())
     inputs = {modality: torch.cat([part.inputs[modality] for part in parts]) for modality in parts[0].inputs}
-    outputs: Outputs = network(inputs)
+    outputs = _run(network, inputs)
     sizes = [len(next(iter(part.inputs.values()))) for part in parts]
     predictions = outputs.prediction.split(sizes)
     features = {name: value.split(sizes) for name, value in outputs.features.items()}

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from limbeck.errors import DataError
+from limbeck.evaluation.tables import each_step, step_columns, trace_values
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,14 +64,14 @@ def baselines(
 
     _check(table, folds)
     clock = schedule(table)
-    target = table["target"].to_numpy()
+    target = table["target"].to_numpy() if classes else trace_values(table)
     fitted: dict[bytes, dict[str, np.ndarray]] = {}
     rows = []
     for fold in folds:
         key = _key(fold)
         if key not in fitted:
             fitted[key] = _fit(fold, clock, target, len(classes), seed, key)
-        rows += [_rows(table, fold, arm, values, seed, variant) for arm, values in fitted[key].items()]
+        rows += [_rows(table, fold, arm, values, seed, variant, bool(classes)) for arm, values in fitted[key].items()]
     return pd.concat(rows, ignore_index=True)
 
 
@@ -131,7 +132,7 @@ def _key(fold: Fold) -> bytes:
 def _fit(
     fold: Fold, clock: np.ndarray, target: np.ndarray, n_classes: int, seed: int, key: bytes
 ) -> dict[str, np.ndarray]:
-    """Return, by arm, what is predicted for the test windows: (n_test, n_classes + 1) or (n_test, 1) for a trace.
+    """Return, by arm, what is predicted for the test windows: (n_test, n_classes + 1) or (n_test, n_steps) of a trace.
 
     For classes the first column is the code and the rest are the probabilities.
     """
@@ -140,7 +141,7 @@ def _fit(
     labelled = target[fold.labelled]
     if not n_classes:
         clock_trace = _clock(clock, labelled, fold, generator, n_classes)
-        return {MEAN: np.full((len(fold.test), 1), labelled.mean(dtype=float)), CLOCK: clock_trace}
+        return {MEAN: np.full((len(fold.test), target.shape[1]), labelled.mean(dtype=float)), CLOCK: clock_trace}
     labelled = labelled.astype(np.int64)
     if labelled.min() < 0 or labelled.max() >= n_classes:
         raise DataError(
@@ -175,18 +176,20 @@ def _clock(
         "random_state": int(generator.integers(2**31)),
     }
     if not n_classes:
-        regressor = RandomForestRegressor(**settings).fit(clock[fold.labelled], labelled)
-        return regressor.predict(clock[fold.test])[:, None]
+        values = labelled[:, 0] if labelled.shape[1] == 1 else labelled
+        regressor = RandomForestRegressor(**settings).fit(clock[fold.labelled], values)
+        return regressor.predict(clock[fold.test]).reshape(len(fold.test), labelled.shape[1])
     forest = RandomForestClassifier(class_weight="balanced", **settings).fit(clock[fold.labelled], labelled)
     probabilities = np.zeros((len(fold.test), n_classes))
     probabilities[:, forest.classes_] = forest.predict_proba(clock[fold.test])
     return _with_code(probabilities.argmax(1), probabilities)
 
 
-def _rows(table: pd.DataFrame, fold: Fold, arm: str, values: np.ndarray, seed: int, variant: str) -> pd.DataFrame:
+def _rows(
+    table: pd.DataFrame, fold: Fold, arm: str, values: np.ndarray, seed: int, variant: str, is_class: bool
+) -> pd.DataFrame:
     """Write the predictions of one arm on one fold as rows of the table of predictions."""
     tested = table.iloc[fold.test]
-    traces = values.shape[1] == 1
     known = [name for name in ("subject", "session", "trial", "segment") if name in tested.columns]
     rows = tested[known].reset_index(drop=True)
     rows.insert(0, "variant", variant)
@@ -198,7 +201,10 @@ def _rows(table: pd.DataFrame, fold: Fold, arm: str, values: np.ndarray, seed: i
         fold=fold.fold,
         repetition=fold.repetition,
         seed=seed,
-        truth=tested["target"].to_numpy(float if traces else np.int64),
-        prediction=values[:, 0] if traces else values[:, 0].astype(np.int64),
+        truth=tested["target"].to_numpy(np.int64 if is_class else float),
     )
+    if not is_class:
+        steps = {name: tested[name].to_numpy(float) for name in step_columns(tested)}
+        return each_step(rows.assign(**steps), values)
+    rows = rows.assign(prediction=values[:, 0].astype(np.int64))
     return rows.assign(**{f"p{k}": values[:, k + 1].astype(np.float32) for k in range(values.shape[1] - 1)})

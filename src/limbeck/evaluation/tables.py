@@ -1,8 +1,9 @@
 """From the long table of predictions to scores: per subject, pooled, by window or by trial.
 
 The table has one row per test window, arm, repetition and seed: ``variant arm subject session trial window start
-condition fold repetition seed truth prediction`` and, for classes, the probabilities ``p0 .. p{K-1}``. Everything is
-computed over whole columns of integer codes: a study of 22 subjects, 30 repetitions and 10 arms has a million rows.
+condition fold repetition seed truth prediction`` and, for classes, the probabilities ``p0 .. p{K-1}``. Of a trace with
+several values per window there is a row per step, numbered in ``step``. Everything is computed over whole columns of
+integer codes: a study of 22 subjects, 30 repetitions and 10 arms has a million rows.
 
 A subject is scored per repetition and seed, and these scores are averaged. A subject whose windows hold a single class
 has no score of classes (NaN), whatever was predicted: the recall of one class rises with every shift of the threshold
@@ -30,12 +31,15 @@ __all__ = [
     "class_count",
     "class_counts",
     "coverage",
+    "each_step",
     "mean_confusion",
     "natural_order",
     "pooled_scores",
     "probability_columns",
+    "step_columns",
     "subject_scores",
     "to_trials",
+    "trace_values",
     "training_subjects",
 ]
 
@@ -89,6 +93,41 @@ def probability_columns(predictions: pd.DataFrame) -> list[str]:
     """Return the columns ``p0, p1, ...`` of a table of predictions, in the order of classes."""
     names = [str(name) for name in predictions.columns if re.fullmatch(r"p\d+", str(name))]
     return sorted(names, key=lambda name: int(name[1:]))
+
+
+def step_columns(table: pd.DataFrame) -> list[str]:
+    """Return the columns ``target_0, target_1, ...`` of a window table: a trace's steps, in order; none without."""
+    count = sum(re.fullmatch(r"target_\d+", str(name)) is not None for name in table.columns)
+    return [f"target_{step}" for step in range(count)]
+
+
+def trace_values(table: pd.DataFrame) -> np.ndarray:
+    """Return the values (n_windows, n_steps) of a trace from a window table, float64; one step without steps."""
+    return table[step_columns(table) or ["target"]].to_numpy(np.float64)
+
+
+def each_step(rows: pd.DataFrame, values: np.ndarray) -> pd.DataFrame:
+    """Return rows of the table of predictions of a trace: one per window, or one per window and step.
+
+    Parameters
+    ----------
+    rows : pandas.DataFrame
+        A row per window, with ``truth`` and, of a trace with steps, :func:`step_columns`.
+    values : ndarray of shape (n_windows, n_steps), float
+        The predictions.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `rows` with ``prediction`` and, of a trace with steps, ``step`` and the truth of that step.
+    """
+    steps = step_columns(rows)
+    if not steps:
+        return rows.assign(prediction=values[:, 0])
+    truth = rows[steps].to_numpy(np.float64)
+    repeated = rows.drop(columns=steps).loc[rows.index.repeat(len(steps))].reset_index(drop=True)
+    number = np.tile(np.arange(len(steps)), len(rows))
+    return repeated.assign(truth=truth.reshape(-1), prediction=values.reshape(-1), step=number)
 
 
 def class_count(predictions: pd.DataFrame, classes: Sequence[str] = ()) -> int:
@@ -239,8 +278,8 @@ def to_trials(predictions: pd.DataFrame, *, kind: str = "class") -> pd.DataFrame
     Returns
     -------
     pandas.DataFrame
-        A row per trial, arm, repetition and seed, with the columns of `predictions` but ``start``; ``window`` is the
-        first window of the trial.
+        A row per trial, arm, repetition and seed, with the columns of `predictions` but ``start`` and ``step``;
+        ``window`` is the first window of the trial.
 
     Raises
     ------

@@ -204,7 +204,6 @@ def reference_mistakes(definition: Mapping[str, Any]) -> list[str]:
     mistakes += _target_mistakes(definition)
     mistakes += _classical_mistakes(definition)
     mistakes += _kind_mistakes(definition)
-    mistakes += _step_mistakes(definition)
     deploy = definition.get("deploy")
     if isinstance(deploy, str) and deploy not in stages:
         mistakes.append(f"deploy: there is no stage '{deploy}'.{did_you_mean(deploy, stages)}")
@@ -376,7 +375,7 @@ def _target_mistakes(definition: Mapping[str, Any]) -> list[str]:
             continue
         names[name] = target.name
         if target.rate is not None:
-            mistakes.append(f"stages.{name}.target.rate: a stage predicts one value per window; leave rate out.")
+            mistakes.append(f"stages.{name}.target.rate: the target of a stage has one value per window; leave it out.")
     for name, stage in stages.items():
         if not isinstance(stage, Mapping):
             continue
@@ -426,16 +425,6 @@ def _target_of(definition: Mapping[str, Any]) -> Mapping[str, Any]:
         return written_out(given)
     except StudyError:
         return {}
-
-
-def _step_mistakes(definition: Mapping[str, Any]) -> list[str]:
-    """Refuse a target with a value per step: windows and models can have steps, losses and scores not yet."""
-    if _target_of(definition).get("rate") is None:
-        return []
-    return [
-        "target.rate: it asks for several values per window; studies cannot train on these yet (windows.cut makes them "
-        "and models such as tcn predict them); leave rate out to predict one value per window."
-    ]
 
 
 def _stands_on(stage: Mapping[str, Any]) -> dict[str, str]:

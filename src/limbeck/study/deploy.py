@@ -36,10 +36,11 @@ from limbeck.study.plan import VariantPlan, by_reason
 from limbeck.study.store import Store, remove_whole
 from limbeck.study.tasks import REFIT, refit_fold
 from limbeck.training.scalers import Scaler, fit_scaler, normalise
+from limbeck.training.tensors import outputs_of
 
 __all__ = ["DeployedStudent", "load", "predict_files", "write"]
 
-FORMAT = 2
+FORMAT = 3
 _FILES = ("model.json", "weights.safetensors", "scaler.safetensors")
 
 
@@ -54,7 +55,7 @@ def write(plan: VariantPlan, store: Store, folder: Path) -> Path:
     prefix = "network."
     weights = {key[len(prefix) :]: value.contiguous() for key, value in state.items() if key.startswith(prefix)}
     view = windows_room.view(plan.dataset, dict(stage.inputs))
-    target = plan.dataset["target"].attrs
+    target, outputs = plan.dataset["target"].attrs, outputs_of(plan.dataset)
     calibration = plan.variant.calibration
     description = {
         "format": FORMAT,
@@ -63,7 +64,8 @@ def write(plan: VariantPlan, store: Store, folder: Path) -> Path:
         "stage": name,
         "model": stage.model.model_dump(),
         "inputs": {modality: _layout(view[modality]) for modality in stage.inputs},
-        "n_outputs": len(target["classes"]) if target["kind"] == "class" else 1,
+        "n_outputs": outputs[0],
+        "n_steps": outputs[1],
         "target": {"name": target["name"], "kind": target["kind"], "classes": list(target.get("classes", []))},
         "signals": {modality: plan.variant.signals[modality] for modality in stage.inputs},
         "windows": {"length": plan.variant.windows.length, "hop": plan.variant.windows.hop},
@@ -192,7 +194,8 @@ class DeployedStudent:
         -------
         DataFrame
             A row per window: ``recording start end`` (seconds) and, for classes, ``prediction`` (name) with a
-            probability per class as ``p_<class>``; for a trace its value as ``prediction``. ``quality`` is that of the
+            probability per class as ``p_<class>``; for a trace its value as ``prediction``, and a row per step where it
+            has several values per window. ``quality`` is that of the
             worst channel the student reads, between 0 and 1 (nothing wrong), as of
             :func:`limbeck.signals.window_quality`; where the study asked for a minimum, ``believed`` says whether the
             window reaches it: of windows that do not, the study's scores say nothing.
@@ -255,7 +258,9 @@ class DeployedStudent:
             raise DataError(f"{corpus.subjects[0]} has no window that holds {something} the student reads.")
         with torch.no_grad():
             prediction = self.network({name: torch.from_numpy(x[kept]) for name, x in inputs.items()}).prediction
-        return self._table(windows_room.table(windows)[kept], prediction).assign(**self._quality(windows, kept))
+        frame = self._table(windows_room.table(windows)[kept], prediction)
+        per_window = len(frame) // len(prediction)
+        return frame.assign(**{name: each.repeat(per_window) for name, each in self._quality(windows, kept).items()})
 
     def _quality(self, windows: xr.Dataset, kept: np.ndarray) -> dict[str, np.ndarray]:
         """Return how far the windows can be believed, and whether the study would have taken them."""
@@ -330,10 +335,20 @@ class DeployedStudent:
         frame["end"] = frame["start"] + self.description["windows"]["length"]
         classes = self.description["target"]["classes"]
         if not classes:
-            return frame.assign(prediction=prediction[:, 0].numpy())
+            return _at_steps(frame, prediction.flatten(1).numpy())
         shares = prediction.softmax(dim=-1).numpy()
         frame["prediction"] = [classes[code] for code in shares.argmax(axis=1)]
         return frame.assign(**{f"p_{name}": shares[:, code] for code, name in enumerate(classes)})
+
+
+def _at_steps(frame: pd.DataFrame, values: np.ndarray) -> pd.DataFrame:
+    """Return a row per window, or per step of a window, with when it begins and ends and its value."""
+    steps = values.shape[1]
+    width = (frame["end"] - frame["start"]).to_numpy() / steps
+    repeated = frame.loc[frame.index.repeat(steps)]
+    number = np.tile(np.arange(steps), len(frame))
+    start = repeated["start"] + number * np.repeat(width, steps)
+    return repeated.assign(start=start, end=start + np.repeat(width, steps), prediction=values.reshape(-1))
 
 
 def _held(corpus: Corpus) -> set[str]:
@@ -402,7 +417,8 @@ def _load_network(file: Path) -> tuple[dict[str, Any], torch.nn.Module]:
             raise KeyError(", ".join(missing))
         if is_classical(str(model.get("name"))):
             raise LimbeckError(f"{file} names the model '{model['name']}', which cannot be stored or deployed.")
-        return description, build(model.pop("name"), shapes, description["n_outputs"], **model)
+        outputs = {"n_outputs": description["n_outputs"], "n_steps": description["n_steps"]}
+        return description, build(model.pop("name"), shapes, **outputs, **model)
     except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise LimbeckError(f"{file} cannot be read ({error!r}); expected what a run wrote.") from error
 

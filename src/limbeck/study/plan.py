@@ -31,7 +31,7 @@ from limbeck.datasets.inspecting import pattern, spans
 from limbeck.datasets.simulated import STATES
 from limbeck.errors import DataError, LimbeckError, StudyError, did_you_mean
 from limbeck.evaluation import check_target
-from limbeck.models import MODELS, build, count_parameters, dry_run
+from limbeck.models import MODELS, count_parameters, dry_run
 from limbeck.models.classical import is_classical
 from limbeck.models.contract import InputShape, class_of, input_mistakes
 from limbeck.protocols import Fold, usable, with_target_of
@@ -45,6 +45,7 @@ from limbeck.study.tasks import (
     REFIT,
     MemberId,
     Task,
+    build_model,
     folds_of,
     labelled_groups,
     make_augmentations,
@@ -56,7 +57,7 @@ from limbeck.targets import Target
 from limbeck.training import Ensemble, Member, PartnerWindows, Settings, Taught, WindowTensors, fit, fit_classical
 from limbeck.training.loop import steps_per_epoch
 from limbeck.training.scalers import is_short, too_short
-from limbeck.training.tensors import input_shapes
+from limbeck.training.tensors import input_shapes, outputs_of
 
 __all__ = ["Estimate", "Plan", "PlannedStage", "VariantPlan", "by_reason", "make_plan"]
 
@@ -105,7 +106,7 @@ class PlannedStage:
     stored : int
         Parameters that are kept of each member: those of the network and of partners that learn.
     n_outputs : int
-        Classes, or 1.
+        How many numbers it says of a window: classes, or the steps of a trace (1 without).
     features : dict of str to tuple of int
         Shapes of its features for one window.
     seconds_per_step : float
@@ -430,9 +431,9 @@ def _plan_variant(
             backend, group, seconds = timer.choose(node, shapes[name], partner_shapes[name], taught)
             groups = _groups(members, labels[node.target].folds, group)
         key = _key(variant, node, dataset.attrs["key"], table, folds, backend, groups, stages)
-        n_outputs = _n_outputs(labels[node.target].dataset)
-        parameters = count_parameters(build(node.stage.model.name, shapes[name], n_outputs, **node.stage.model.options))
-        beside = _learning_partners(variant, node, partner_shapes[name], n_outputs)
+        outputs = outputs_of(labels[node.target].dataset)
+        parameters = count_parameters(build_model(node.stage.model, shapes[name], outputs))
+        beside = _learning_partners(variant, node, partner_shapes[name], outputs)
         stages[name] = PlannedStage(
             node,
             key,
@@ -440,7 +441,7 @@ def _plan_variant(
             groups,
             parameters,
             parameters + sum(map(count_parameters, beside)),
-            n_outputs,
+            outputs[0] * max(outputs[1], 1),
             features[name],
             seconds,
         )
@@ -490,12 +491,12 @@ def _labels_of_targets(
 
 
 def _learning_partners(
-    variant: Variant, node: Node, shapes: Mapping[str, Mapping[str, InputShape]], n_outputs: int
+    variant: Variant, node: Node, shapes: Mapping[str, Mapping[str, InputShape]], outputs: tuple[int, int]
 ) -> list[torch.nn.Module]:
     """Build the partners of a node that learn by gradient, of which the weights are kept."""
     learning = [key for key, partner in node.stage.partners.items() if partner.learns == "gradient"]
     models = {key: variant.partner(node.stage, key)[0] for key in learning}
-    return [build(model.name, shapes[key], n_outputs, **model.options) for key, model in models.items()]
+    return [build_model(model, shapes[key], outputs) for key, model in models.items()]
 
 
 def _refitted(variant: Variant, nodes: Mapping[str, Node]) -> list[str]:
@@ -812,10 +813,6 @@ def _with_target(dataset: xr.Dataset, node: Node) -> xr.Dataset:
     return windows_room.with_target(dataset, node.target) if node.target else dataset
 
 
-def _n_outputs(dataset: xr.Dataset) -> int:
-    return len(dataset["target"].attrs["classes"]) if dataset["target"].attrs["kind"] == "class" else 1
-
-
 # ---- stages -----------------------------------------------------------------------------------------------------
 
 
@@ -833,7 +830,7 @@ def _node_mistakes(
     partners: dict[tuple[str, str], torch.nn.Module] = {}
     for name, node in nodes.items():
         found: list[str] = []
-        n_outputs = _n_outputs(_with_target(dataset, node))
+        outputs = outputs_of(_with_target(dataset, node))
         beside = {key: variant.partner(node.stage, key)[0] for key in node.stage.partners}
         for key, model, own in [("", node.stage.model, shapes[name])] + [
             (key, model, partner_shapes[name][key]) for key, model in beside.items()
@@ -841,7 +838,7 @@ def _node_mistakes(
             wrong = input_mistakes(model.name, own) + _missing_packages(model.name)
             if not wrong:
                 try:
-                    network = build(model.name, own, n_outputs, **model.options)
+                    network = build_model(model, own, outputs)
                     dry_run(network, own)
                     if key:
                         partners[name, key] = network
@@ -928,7 +925,7 @@ def _loss_mistakes(
             shapes,
             partner_shapes,
             kind=dataset["target"].attrs["kind"],
-            n_outputs=_n_outputs(dataset),
+            outputs=outputs_of(dataset),
             n_windows=dataset.sizes["window"],
             teacher_shapes={teacher: features[other] for teacher, other in node.teachers.items()},
         )
@@ -1131,7 +1128,7 @@ def _option_mistakes(
             continue
         own = labels[node.target]
         table, subjects = own.table, own.table["subject"].to_numpy()
-        model: Any = build(node.stage.model.name, shapes[name], _n_outputs(own.dataset), **node.stage.model.options)
+        model: Any = build_model(node.stage.model, shapes[name], outputs_of(own.dataset))
         for fold in own.folds if len(model.candidates) > 1 else ():
             left = (with_all_labels(fold) if node.all_labels else fold).labelled
             for group, count in node.holdouts:
@@ -1363,10 +1360,10 @@ class _Timer:
         n_windows = len(own.target)
         blank = torch.zeros((), device=device)
         taught = Taught(
-            blank.expand(len(members), n_windows, own.n_outputs),
+            blank.expand(len(members), n_windows, own.width),
             {
                 teacher: {
-                    "logits": blank.expand(len(members), n_windows, own.n_outputs),
+                    "logits": blank.expand(len(members), n_windows, own.width),
                     **{name: blank.expand(len(members), n_windows, math.prod(s)) for name, s in features.items()},
                 }
                 for teacher, features in self.teacher_shapes.items()
@@ -1383,7 +1380,7 @@ class _Timer:
                     own.shapes,
                     self.partner_shapes,
                     kind=own.kind,
-                    n_outputs=own.n_outputs,
+                    outputs=(own.n_outputs, own.n_steps),
                     n_windows=n_windows,
                     teacher_shapes=self.teacher_shapes,
                 ),

@@ -318,6 +318,7 @@ def _baselines(plan: Plan, jobs: int) -> list[pd.DataFrame]:
 def _window_columns(variant: VariantPlan) -> pd.DataFrame:
     table = variant.table.set_index("window", drop=False)
     columns = ["window", "subject", "session", "trial", "segment", "start", "condition", "target"]
+    columns += tables.step_columns(table)
     return table[columns].rename(columns={"target": "truth"})
 
 
@@ -330,7 +331,7 @@ def _arm_frame(store: Store, key: str, group: int, columns: pd.DataFrame, is_cla
     frame = frame.assign(fold=own[:, 1], repetition=own[:, 0], seed=own[:, 2])
     values = predictions.drop(columns=["member", "window"]).to_numpy(dtype=np.float32)
     if not is_class:
-        return frame.assign(prediction=values[:, 0])
+        return tables.each_step(frame, values)
     frame = frame.assign(prediction=values.argmax(axis=1))
     return pd.concat([frame, pd.DataFrame(values, columns=[f"p{k}" for k in range(values.shape[1])])], axis=1)
 

@@ -27,7 +27,7 @@ from limbeck.models import build
 from limbeck.models.classical import Classical, is_classical
 from limbeck.models.contract import InputShape
 from limbeck.protocols import Fold, crossfit_groups, make_folds, usable, with_target_of
-from limbeck.study.grammar import Variant
+from limbeck.study.grammar import Model, Protocol, Variant
 from limbeck.study.graph import Node, taken
 from limbeck.study.store import Result, Store
 from limbeck.training import (
@@ -50,6 +50,7 @@ __all__ = [
     "FITTED",
     "MemberId",
     "Task",
+    "build_model",
     "folds_of",
     "is_done",
     "labelled_groups",
@@ -197,7 +198,7 @@ def _train(task: Task, store: Store, tensors: WindowTensors, everyone: list[Memb
             tensors.shapes,
             shapes,
             kind=tensors.kind,
-            n_outputs=tensors.n_outputs,
+            outputs=(tensors.n_outputs, tensors.n_steps),
             n_windows=len(tensors.target),
             teacher_shapes=task.teacher_shapes,
         )
@@ -219,7 +220,7 @@ def _trained_ensemble(
     task: Task, tensors: WindowTensors, members: list[Member], states: list[dict[str, torch.Tensor]]
 ) -> Ensemble:
     """Return the networks as trained, without what helped."""
-    context = Context(tensors.kind, tensors.n_outputs, tensors.shapes, {})
+    context = Context(tensors.kind, tensors.width, tensors.shapes, {})
     ensemble = Ensemble(
         lambda: Learner(_build(task.node, tensors), {}, context), members, backend=task.backend, device=tensors.device
     )
@@ -303,8 +304,6 @@ def _table(path: Path, target: str = "") -> pd.DataFrame:
 
 @lru_cache(maxsize=8)
 def _folds(path: Path, protocol: str, target: str) -> dict[tuple[int, int], Fold]:
-    from limbeck.study.grammar import Protocol
-
     folds = {(f.repetition, f.fold): f for f in folds_of(_table(path), Protocol.model_validate_json(protocol))}
     if not target:
         return folds
@@ -405,7 +404,7 @@ def make_learner(
     partner_shapes: Mapping[str, Mapping[str, InputShape]],
     *,
     kind: str,
-    n_outputs: int,
+    outputs: tuple[int, int],
     n_windows: int,
     teacher_shapes: Mapping[str, Mapping[str, tuple[int, ...]]],
 ) -> Learner:
@@ -419,8 +418,8 @@ def make_learner(
         What is trained.
     shapes, partner_shapes : mapping
         What the network and its partners read.
-    kind, n_outputs : str, int
-        Of the target.
+    kind, outputs : str, (int, int)
+        Of the target: classes or a trace; how many classes (1 of a trace) and steps within the window (0: none).
     n_windows : int
         Of the data set.
     teacher_shapes : mapping
@@ -431,13 +430,13 @@ def make_learner(
     LimbeckError
         When a loss cannot be used with these networks.
     """
-    network = build(node.stage.model.name, shapes, n_outputs, **node.stage.model.options)
+    network = build_model(node.stage.model, shapes, outputs)
     partners = {}
     for name, partner in node.stage.partners.items():
         beside = None
         if partner.learns != "average":
             model, _ = variant.partner(node.stage, name)
-            beside = build(model.name, partner_shapes[name], n_outputs, **model.options)
+            beside = build_model(model, partner_shapes[name], outputs)
         partners[name] = Partner(
             beside,
             partner_shapes.get(partner.of or name, shapes),
@@ -456,7 +455,7 @@ def make_learner(
     live = {name: beside_shapes[name] for name, partner in partners.items() if partner.teaches}
     context = Context(
         kind,
-        n_outputs,
+        outputs[0] * max(outputs[1], 1),
         shapes,
         own,
         {**teacher_shapes, **live},
@@ -532,12 +531,17 @@ def _scrambled_windows(task: Task, members: list[Member]) -> torch.Tensor:
     for member in members:
         windows = member.fold.training
         labelled = np.isin(windows, member.fold.labelled)
-        seen = np.where(labelled, truth[windows], -1)
+        seen = np.where(labelled, _one_each(truth[windows]), -1)
         groups = scrambling_groups(subjects[windows], labelled, seen, dataset["target"].attrs["kind"])
         order = np.arange(len(subjects))
         order[windows] = windows[permute_within(groups, control_generator(member))]
         orders.append(order)
     return torch.from_numpy(np.stack(orders)).to(task.variant.engine.device)
+
+
+def _one_each(truth: np.ndarray) -> np.ndarray:
+    """Return one truth per window: of a trace with steps their mean."""
+    return truth if truth.ndim == 1 else truth.mean(axis=1)
 
 
 def make_classical(node: Node, tensors: WindowTensors) -> Classical:
@@ -549,7 +553,12 @@ def make_classical(node: Node, tensors: WindowTensors) -> Classical:
 
 
 def _build(node: Node, tensors: WindowTensors) -> torch.nn.Module:
-    return build(node.stage.model.name, tensors.shapes, tensors.n_outputs, **node.stage.model.options)
+    return build_model(node.stage.model, tensors.shapes, (tensors.n_outputs, tensors.n_steps))
+
+
+def build_model(model: Model, shapes: Mapping[str, InputShape], outputs: tuple[int, int]) -> torch.nn.Module:
+    """Build a model of a study that predicts so many classes (or 1 value), at so many steps (0: once per window)."""
+    return build(model.name, shapes, outputs[0], n_steps=outputs[1], **model.options)
 
 
 def _start(task: Task, store: Store, ensemble: Ensemble) -> None:
@@ -667,7 +676,7 @@ def _candidate_errors(task: Task, store: Store, k: int) -> np.ndarray:
 def _error(logits: np.ndarray, truth: np.ndarray, kind: str, classes: Sequence[str]) -> float:
     """Return the cross-entropy, every class weighing the same, or the mean squared error of a trace."""
     if kind != "class":
-        return float(np.square(logits[:, 0] - truth).mean())
+        return float(np.square(logits - truth.reshape(logits.shape)).mean())
     weights = class_weights(truth, len(classes))[truth]
     picked = log_softmax(logits)[np.arange(len(truth)), truth]
     return float(-(weights * picked).sum() / weights.sum())
@@ -835,7 +844,7 @@ def _spoiled(
                 control,
                 subjects=subjects[windows],
                 labelled=labelled,
-                truth=np.where(labelled, truth[windows], -1),
+                truth=np.where(labelled, _one_each(truth[windows]), -1),
                 temperature=temperature,
                 kind=dataset["target"].attrs["kind"],
                 rng=control_generator(member),
@@ -903,9 +912,9 @@ def _knowledge(
 def _test_predictions(
     final: Ensemble | list[Classical], tensors: WindowTensors, members: list[Member], scalers: Any
 ) -> pd.DataFrame:
-    """Return a row per member and test window: probabilities, or the value of a trace."""
+    """Return a row per member and test window: probabilities, or the value of a trace at each of its steps."""
     index_sets = [member.fold.test for member in members]
-    columns = [f"p{k}" for k in range(tensors.n_outputs)] if tensors.kind == "class" else ["value"]
+    columns = [f"p{k}" if tensors.kind == "class" else f"value{k}" for k in range(tensors.width)]
     frames = []
     for position, (prediction, _) in enumerate(_predict(final, tensors, index_sets, scalers)):
         values = prediction.softmax(dim=-1) if tensors.kind == "class" else prediction

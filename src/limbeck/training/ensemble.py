@@ -291,7 +291,8 @@ class Ensemble:
         Returns
         -------
         Outputs
-            With a leading axis of members.
+            With a leading axis of members; predictions (n_positions, batch, n_outputs), or (n_positions, batch,
+            n_steps) of a trace with steps.
         """
         self.skeleton.eval()
         path = of or self.skeleton.deployed
@@ -304,8 +305,8 @@ class Ensemble:
             if name.startswith(f"{path}.")
         }
         if self.backend == "stacked":
-            result: Outputs = vmap(lambda own, x: functional_call(network, own, (x,)))(state, inputs)
-            return result
+            stacked: Outputs = vmap(lambda own, x: functional_call(network, own, (x,)))(state, inputs)
+            return Outputs(stacked.prediction.flatten(2), stacked.features)
         each = [
             functional_call(
                 network,
@@ -315,7 +316,7 @@ class Ensemble:
             for i in range(len(chosen))
         ]
         return Outputs(
-            torch.stack([outputs.prediction for outputs in each]),
+            torch.stack([outputs.prediction for outputs in each]).flatten(2),
             {name: torch.stack([outputs.features[name] for outputs in each]) for name in each[0].features},
         )
 

@@ -93,7 +93,7 @@ class Taught:
 
     Parameters
     ----------
-    logits : Tensor of shape (n_members, n_windows, n_outputs) or None
+    logits : Tensor of shape (n_members, n_windows, width) or None
         Of all teachers together; NaN wherever a window is not among the member's training windows.
     teachers : dict of str to dict of str to Tensor of shape (n_members, n_windows, width)
         By teacher its ``logits`` and its features, flattened.
@@ -350,16 +350,17 @@ class _Run:
         sights = self.sights.of(index, step)
         if self.steps.quiz:
             sights |= self.sights.quiz(quiz, self.steps.partner)
-        visible = self.labelled_mask.to(self.windows.target.dtype)
+        target = self.windows.target
+        visible = self.labelled_mask.to(target.dtype).reshape(*self.labelled_mask.shape, *[1] * (target.dim() - 1))
         for partner, shown in self.sights.shown(index).items():
             # A partner that is shown other windows learns what is true of these.
             for key in [key for key in sights if key.startswith(f"{partner}/") and key != f"{partner}/quiz"]:
-                own = {"target": self.windows.target[shown] * visible}
+                own = {"target": target[shown] * visible}
                 sights[key] = sights[key]._replace(notes={**sights[key].notes, **own})
         taught = self.taught
         return Batch(
             sights=sights,
-            target=self.windows.target[index] * visible,
+            target=target[index] * visible,
             labelled=self.labelled_mask,
             class_weights=self.class_weights,
             logits=torch.empty(*index.shape, 0, device=self.device)
@@ -493,7 +494,7 @@ def predict(
     features: Sequence[str] = (),
     of: str | None = None,
 ) -> list[tuple[Tensor, dict[str, Tensor]]]:
-    """Return predictions (n_windows, n_outputs) and flattened features of each member for its own windows.
+    """Return predictions (n_windows, width) and flattened features of each member for its own windows.
 
     Parameters
     ----------

@@ -14,7 +14,7 @@ from torch import Tensor
 from limbeck.models.contract import InputShape
 from limbeck.training.scalers import Moments, is_short, normalise
 
-__all__ = ["WindowTensors", "input_shapes"]
+__all__ = ["WindowTensors", "input_shapes", "outputs_of"]
 
 
 def input_shapes(windows: xr.Dataset, modalities: Sequence[str]) -> dict[str, InputShape]:
@@ -29,6 +29,17 @@ def input_shapes(windows: xr.Dataset, modalities: Sequence[str]) -> dict[str, In
     return shapes
 
 
+def outputs_of(windows: xr.Dataset) -> tuple[int, int]:
+    """Return what a model is to predict of a window: how many classes (1 for a trace), and at how many steps.
+
+    No step (0) stands for one prediction per window.
+    """
+    target = windows["target"]
+    if target.attrs["kind"] == "class":
+        return len(target.attrs["classes"]), 0
+    return 1, target.shape[1] if target.ndim > 1 else 0
+
+
 @dataclass(frozen=True)
 class WindowTensors:
     """The windows of one view, normalised and on the device.
@@ -37,7 +48,7 @@ class WindowTensors:
     ----------
     inputs : dict of str to Tensor of shape (n_windows, n_channels[, n_times]), float32
         By modality.
-    target : Tensor of shape (n_windows,)
+    target : Tensor of shape (n_windows,), or (n_windows, n_steps) for a trace with steps
         int64 class codes or float32 trace values; 0 where there is none.
     kind : str
         ``"class"`` or ``"trace"``.
@@ -56,6 +67,8 @@ class WindowTensors:
     lacking : mapping of str to ndarray of shape (n_windows,), bool
         By modality: windows whose recording lacks it, which hold NaN throughout. Only a network that declares
         ``missing_modalities`` may be given these; a plan leaves them out for any other.
+    n_steps : int
+        Steps of a trace within the window; 0 for one value per window.
     """
 
     inputs: dict[str, Tensor]
@@ -68,6 +81,7 @@ class WindowTensors:
     short: Tensor | None = None
     raw_moments: Mapping[str, Moments] | None = None
     lacking: Mapping[str, np.ndarray] = field(default_factory=dict)
+    n_steps: int = 0
 
     @classmethod
     def from_windows(
@@ -88,12 +102,11 @@ class WindowTensors:
         uncalibrated = is_short(windows) if mode == "calibration" else np.zeros(windows.sizes["window"], dtype=bool)
         kind = windows["target"].attrs["kind"]
         target = windows["target"].values
+        n_outputs, n_steps = outputs_of(windows)
         if kind == "class":
             values = torch.from_numpy(np.where(target < 0, 0, target).astype(np.int64))
-            n_outputs = len(windows["target"].attrs["classes"])
         else:
             values = torch.from_numpy(np.nan_to_num(target).astype(np.float32))
-            n_outputs = 1
         return cls(
             inputs=inputs,
             target=values.to(device),
@@ -105,7 +118,13 @@ class WindowTensors:
             short=torch.from_numpy(uncalibrated).to(device) if uncalibrated.any() else None,
             raw_moments={m: Moments.of(windows[m].values) for m in modalities} if uncalibrated.any() else None,
             lacking={m: ~windows[f"{m}_present"].values.astype(bool) for m in modalities if f"{m}_present" in windows},
+            n_steps=n_steps,
         )
+
+    @property
+    def width(self) -> int:
+        """How many numbers a network says of a window."""
+        return self.n_outputs * max(self.n_steps, 1)
 
     @property
     def device(self) -> torch.device:

@@ -96,9 +96,10 @@ def table(windows: xr.Dataset) -> pd.DataFrame:
     pandas.DataFrame
         Columns ``window`` (row number), ``subject session trial condition`` (str), ``segment`` (number of the labelled
         segment in its recording, -1: none), ``start`` (s), ``order``, ``calibration``, and ``target`` if there is one:
-        a class code (-1: none) or a value. Where a window has a value per step, ``target`` is the mean of those known,
-        and ``target_0``, ``target_1``, ... are the steps. Of each further target ``a`` (:func:`extra_targets`) the
-        same as ``target_a``, ``target_a_0``, ...
+        a class code (-1: none) or a value (NaN: none). Where a window has a value per step, ``target_0``, ``target_1``,
+        ... are these, and ``target`` is their mean: NaN where one is missing, since such a window can be neither
+        learned from nor scored as a whole. Of each further target ``a`` (:func:`extra_targets`) the same as
+        ``target_a``, ``target_a_0``, ...
     """
     import pandas as pd
 
@@ -114,11 +115,8 @@ def table(windows: xr.Dataset) -> pd.DataFrame:
 def _target_columns(name: str, target: np.ndarray) -> dict[str, np.ndarray]:
     if target.ndim == 1:
         return {name: target}
-    known = np.isfinite(target)
-    count = known.sum(axis=1)
-    sums = np.where(known, target, 0).sum(axis=1, dtype=np.float64)
-    mean = np.divide(sums, count, out=np.full(len(target), np.nan), where=count > 0)
-    return {name: mean.astype(np.float32)} | {f"{name}_{step}": target[:, step] for step in range(target.shape[1])}
+    mean = target.mean(axis=1, dtype=np.float64).astype(np.float32)
+    return {name: mean} | {f"{name}_{step}": target[:, step] for step in range(target.shape[1])}
 
 
 def view(windows: xr.Dataset, inputs: Mapping[str, Sequence[str] | None]) -> xr.Dataset:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -46,3 +47,17 @@ def test_an_ordinal_prediction_costs_more_the_further_off_it_is() -> None:
 def test_a_trace_with_several_values_per_step_is_refused() -> None:
     with pytest.raises(LimbeckError, match=r"\(5, 4, 3\).*one value per step"):
         mean_squared_error(torch.zeros(5, 4, 3), torch.zeros(5, 4), torch.ones(5))
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_a_trace_with_steps_has_a_concordance_of_its_own_in_each_window(mixed: bool) -> None:
+    rng = np.random.default_rng(3)
+    said, truth, weights = rng.normal(size=(5, 7)), rng.normal(size=(5, 7)), np.array([1.0, 0.0, 2.0, 0.5, 1.0])
+    expected = 0.0
+    for one, other, weight in zip(said, truth, weights, strict=True):
+        covariance = ((one - one.mean()) * (other - other.mean())).mean()
+        spread = one.var(ddof=mixed) + other.var(ddof=mixed) + (one.mean() - other.mean()) ** 2
+        expected += weight * (1.0 - 2.0 * covariance / spread)
+    truth[1] = np.nan  # nobody knows it, and it weighs nothing
+    tensors = (torch.from_numpy(values) for values in (said, truth, weights))
+    assert ccc_loss(*tensors, mixed=mixed)["ccc"].item() == pytest.approx(expected / weights.sum(), rel=1e-6)

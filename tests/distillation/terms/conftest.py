@@ -55,6 +55,8 @@ class Trial:
         Whether the teacher ``rich`` is a partner that learns.
     settled : bool
         Whether trust is balanced already.
+    steps : int
+        Values of a trace per window.
     """
 
     loss: str
@@ -63,10 +65,11 @@ class Trial:
     teachers: tuple[str, ...] = ("rich",)
     live: bool = False
     settled: bool = False
+    steps: int = 0
 
     @property
     def n_outputs(self) -> int:
-        return 3 if self.kind == "class" else 1
+        return 3 if self.kind == "class" else max(self.steps, 1)
 
     @property
     def context(self) -> Context:
@@ -97,6 +100,8 @@ class Trial:
         labelled = (torch.arange(WINDOWS) < LABELLED).double()
         codes = torch.randint(0, 3, (WINDOWS,), generator=generator)
         target = codes * labelled.long() if self.kind == "class" else normal(WINDOWS) * labelled
+        if self.steps:
+            target = normal(WINDOWS, self.steps) * labelled[:, None]
         sights = {"plain": Sight({"eda": normal(WINDOWS, 2, 12)}, {})}
         if self.live:
             sights["rich/plain"] = Sight({"eeg": normal(WINDOWS, 3, 16)}, {})

@@ -39,6 +39,8 @@ class Case:
         Whether what the teacher says moves the loss smoothly.
     negative : bool
         Whether it may be below 0.
+    steps : int
+        Values of a trace per window; 0 for one that has no steps.
     """
 
     loss: str
@@ -48,6 +50,7 @@ class Case:
     term: str = ""
     heeds: bool = True
     negative: bool = False
+    steps: int = 0
 
 
 CASES = [
@@ -55,12 +58,15 @@ CASES = [
     Case("hard", {"ordinal": True}, heeds=False),
     *(Case("hard", {"form": form}, kind="trace", heeds=False) for form in ("mse", "l1", "ccc")),
     Case("hard", {"form": "ccc", "mixed": True}, kind="trace", heeds=False),
+    *(Case("hard", {"form": form}, kind="trace", heeds=False, steps=5) for form in ("mse", "l1", "ccc")),
     Case("soft", {"temperature": 3.0}),
     Case("soft", {"student_temperature": 1.0, "t_squared": False, "reverse": True, "balanced": False}),
     Case("soft", {"of_probabilities": True}),
     Case("soft", kind="trace"),
     *(Case("soft", {"select": select}, teachers=BOTH) for select in ("window", "batch")),
     Case("soft", {"select": "batch"}, kind="trace", teachers=BOTH),
+    Case("soft", kind="trace", steps=5),
+    *(Case("soft", {"select": select}, kind="trace", teachers=BOTH, steps=5) for select in ("window", "batch")),
     Case("soft_ce"),
     Case("soft_ce", {"balanced": False}),
     Case("dkd"),
@@ -70,10 +76,11 @@ CASES = [
     Case("pseudo", {"by_confidence": True}),
     Case("gated", teachers=BOTH, term="gated"),
     Case("gated", kind="trace", teachers=BOTH, term="gated"),
+    Case("gated", kind="trace", teachers=BOTH, term="gated", steps=5),
     Case("dense", teachers=BOTH),
     Case("dense", {"reverse": True, "t_squared": False}, kind="trace", teachers=BOTH),
-    Case("l1", kind="trace"),
-    Case("ccc", kind="trace"),
+    Case("dense", kind="trace", teachers=BOTH, steps=5),
+    *(Case(name, kind="trace", steps=steps) for name in ("l1", "ccc") for steps in (0, 5)),
     Case("hint", teachers=BOTH),
     Case("hint", {**SERIES, "norm": "l1", "map": "conv"}, teachers=BOTH),
     Case("cosine", {"map": "pool"}),
@@ -100,11 +107,13 @@ CASES = [
     Case("pkdot", {"anchors": 4, "per_row": True, "select": "batch"}, teachers=BOTH),
     Case("mmpkd", kind="trace", term="cosine"),
     Case("mmpkd", {"as_published": True, "threshold": 0.5}, kind="trace", term="cosine", negative=True),
+    Case("mmpkd", {"threshold": 2.0}, kind="trace", term="cosine", steps=5),
 ]
 
 
 def spelled(case: Case) -> str:
-    return " ".join([case.loss, case.kind, str(len(case.teachers)), *(f"{k}={v}" for k, v in case.options.items())])
+    kind = f"{case.kind} of {case.steps} steps" if case.steps else case.kind
+    return " ".join([case.loss, kind, str(len(case.teachers)), *(f"{k}={v}" for k, v in case.options.items())])
 
 
 every_loss = pytest.mark.parametrize("case", CASES, ids=spelled)
@@ -122,7 +131,7 @@ def gradients_of(total: Tensor, learner: Learner) -> dict[str, Tensor]:
 
 
 def of_case(trial: Tried, case: Case, **changes: Any) -> Any:
-    return trial(case.loss, case.options, case.kind, case.teachers, **changes)
+    return trial(case.loss, case.options, case.kind, case.teachers, steps=case.steps, **changes)
 
 
 @every_loss

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
@@ -87,12 +88,13 @@ def ordinal_target(logits: Tensor, target: Tensor, class_weights: Tensor, weight
 
 
 def ccc_loss(prediction: Tensor, target: Tensor, weights: Tensor, *, mixed: bool = False) -> dict[str, Tensor]:
-    """One minus the concordance correlation over the windows of the batch.
+    """One minus the concordance correlation: over the steps of each window, or over the windows of the batch.
 
     Parameters
     ----------
-    prediction, target : Tensor of shape (batch,) or (batch, 1)
-        One value per window.
+    prediction, target : Tensor of shape (batch,), (batch, steps) or (batch, steps, 1)
+        With several values per window, each window has a correlation of its own, and these are averaged; with one, the
+        windows of the batch have one together.
     weights : Tensor of shape (batch,)
         Weight of each window; 0 for unlabelled ones.
     mixed : bool
@@ -106,7 +108,7 @@ def ccc_loss(prediction: Tensor, target: Tensor, weights: Tensor, *, mixed: bool
     Notes
     -----
     Covariance and both variances are weighted means (divided by n). With `mixed` a loss of 1 / n is left at equality,
-    where n is the number of windows that would weigh as much alike, (Σ w)² / Σ w².
+    where n is the number of steps, or of windows that would weigh as much alike, (Σ w)² / Σ w².
 
     References
     ----------
@@ -114,7 +116,11 @@ def ccc_loss(prediction: Tensor, target: Tensor, weights: Tensor, *, mixed: bool
     Zhang, Tang, Guan, Visual-to-EEG cross-modal knowledge distillation for continuous emotion recognition, Pattern
     Recognition 130, 2022.
     """
-    agreement = concordance(steps(prediction)[:, 0], steps(known(target, weights))[:, 0], weights, mixed=mixed)
+    prediction, target = steps(prediction), steps(known(target, weights))
+    if prediction.shape[1] > 1:
+        agreement = concordance(prediction, target, torch.ones_like(prediction), mixed=mixed)
+        return {"ccc": weighted_mean(1.0 - agreement, weights)}
+    agreement = concordance(prediction[:, 0], target[:, 0], weights, mixed=mixed)
     return {"ccc": (1.0 - agreement) * (weights.sum() > 0).to(weights)}
 
 

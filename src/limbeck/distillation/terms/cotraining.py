@@ -125,7 +125,7 @@ class Mutual(Loss):
                 settled = self.context.balanced_trust
                 of_each = [class_balanced(other, batch, weights, settled=settled) for other in others]
             return functional.mutual(own, others, of_each, temperature=self.temperature, average=self.average)["mutual"]
-        gaps = [functional.soft_trace(own[:, 0], other[:, 0].detach(), weights)["soft"] for other in others]
+        gaps = [functional.soft_trace(own, other.detach(), weights)["soft"] for other in others]
         total = torch.stack(gaps).sum()
         return total / len(others) if self.average else total
 
@@ -270,7 +270,7 @@ class Consistency(Loss):
         if self.context.kind == "class":
             found = functional.consistency(own, slow, weights)["consistency"]
         else:
-            found = functional.soft_trace(own[:, 0], slow[:, 0], weights)["soft"]
+            found = functional.soft_trace(own, slow, weights)["soft"]
         return self._grown(batch.progress) * found, {"consistency": found}
 
     def _grown(self, progress: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ __all__ = ["FORMS", "Hard", "error_of", "sum_of", "trace_error"]
 Form = Literal["mse", "l1", "ccc"]
 
 FORMS = ("mse", "l1", "ccc")
-"""How far a trace is from another: squared, absolute, or one minus the concordance correlation over the batch."""
+"""How far a trace is from another: squared, absolute, or one minus the concordance correlation."""
 
 
 @LOSSES.register("hard")
@@ -30,8 +30,8 @@ class Hard(Loss):
         For classes in an order: adds the squared earth mover's distance from the label, which grows with how far off a
         prediction is (Hou, Yu and Samaras, 2016).
     form : {"mse", "l1", "ccc"}
-        For a trace: mean squared or mean absolute error, or one minus the concordance correlation over the labelled
-        windows of the batch.
+        For a trace: mean squared or mean absolute error, or one minus the concordance correlation, over the steps of
+        each labelled window where the target has steps, else over the labelled windows of the batch.
     mixed : bool
         For ``ccc``: divide the variances by n - 1 but the covariance by n, as the published code of the visual-to-EEG
         distillation does, so that 1 / n of the loss is left where prediction and label agree (``true``).
@@ -78,10 +78,10 @@ class Hard(Loss):
 
 
 def trace_error(prediction: Tensor, reference: Tensor, weights: Tensor, form: str) -> Tensor:
-    """Return how far predicted values (batch, 1) are from others (batch,), in one of `FORMS`."""
+    """Return how far predicted values (batch, n_steps) are from others, in one of `FORMS`; (batch,) is one step."""
     if form == "ccc":
         return functional.ccc_loss(prediction, reference, weights)["ccc"]
-    return functional.soft_trace(prediction[:, 0], reference, weights, norm="l1" if form == "l1" else "l2")["soft"]
+    return functional.soft_trace(prediction, reference, weights, norm="l1" if form == "l1" else "l2")["soft"]
 
 
 def error_of(context: Context, prediction: Tensor, target: Tensor, class_weights: Tensor, weights: Tensor) -> Tensor:
@@ -93,7 +93,7 @@ def error_of(context: Context, prediction: Tensor, target: Tensor, class_weights
         Says the kind of the target, and the form of a trace's error.
     prediction : Tensor of shape (batch, n_outputs)
         Logits or values.
-    target : Tensor of shape (batch,)
+    target : Tensor of shape (batch,) or (batch, n_steps)
         Class codes (int64) or values.
     class_weights : Tensor of shape (n_classes,)
         Weight of each class; of no effect on a trace.

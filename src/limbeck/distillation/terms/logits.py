@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from limbeck.distillation import functional
 from limbeck.distillation.contract import LOSSES, Batch, Context, Loss, On, Said, number, one_of
-from limbeck.distillation.functional.weighting import known, one_of_n, shares
+from limbeck.distillation.functional.weighting import known, one_of_n, shares, steps
 from limbeck.distillation.terms.labels import error_of, sum_of
 from limbeck.errors import LimbeckError
 from limbeck.models.layers import Dropout
@@ -112,7 +112,7 @@ class Soft(Loss):
         prediction, weights = said.plain.prediction, self.weights(batch)
         heard = known(self._heard(said, batch), weights)
         if self.kind == "trace":
-            terms = functional.soft_trace(prediction[:, 0], heard[:, 0], weights)
+            terms = functional.soft_trace(prediction, heard, weights)
             return terms["soft"], terms
         if self.balanced:
             weights = class_balanced(heard, batch, weights, settled=self.settled)
@@ -539,7 +539,7 @@ def soft_distance(
         Weigh windows by the classes that the other one sees in them.
     """
     if context.kind == "trace":
-        return functional.soft_trace(own[:, 0], other[:, 0], weights)["soft"]
+        return functional.soft_trace(own, other, weights)["soft"]
     if balanced:
         weights = class_balanced(other, batch, weights, settled=context.balanced_trust)
     return functional.soft_target(own, other, weights, temperature=temperature, scale=scale, reverse=reverse)["soft"]
@@ -564,7 +564,7 @@ def errors_of_teachers(spoken: Tensor, batch: Batch, kind: str) -> Tensor:
     """
     spoken = known(spoken, batch.trust).detach()
     if kind == "trace":
-        return (spoken[..., 0] - batch.target[:, None]).square()
+        return (spoken - steps(batch.target)[:, None]).square().mean(dim=-1)
     index = batch.target[:, None, None].expand(-1, spoken.shape[1], 1)
     return -nn_functional.log_softmax(spoken, dim=-1).gather(-1, index)[..., 0]
 

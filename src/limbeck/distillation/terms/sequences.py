@@ -42,13 +42,15 @@ class Absolute(Loss):
     def forward(self, said: Said, batch: Batch) -> Terms:
         """Return the distance."""
         weights = self.weights(batch)
-        value = trace_error(said.plain.prediction, known(said.logits, weights)[:, 0], weights, "l1")
+        value = trace_error(said.plain.prediction, known(said.logits, weights), weights, "l1")
         return value, {"l1": value}
 
 
 @LOSSES.register("ccc")
 class Concordance(Loss):
-    """One minus the concordance correlation between the network's and the teacher's values, over the batch.
+    """One minus the concordance correlation between the network's and the teacher's values.
+
+    Over the steps of each window where the target has steps, else over the windows of the batch.
 
     Parameters
     ----------
@@ -65,9 +67,9 @@ class Concordance(Loss):
     fewest = 2
 
     def forward(self, said: Said, batch: Batch) -> Terms:
-        """Return the loss over the windows of the batch."""
+        """Return the loss."""
         weights = self.weights(batch)
-        value = trace_error(said.plain.prediction, known(said.logits, weights)[:, 0], weights, "ccc")
+        value = trace_error(said.plain.prediction, known(said.logits, weights), weights, "ccc")
         return value, {"ccc": value}
 
 
