@@ -91,13 +91,13 @@ class Row:
     def cells(self) -> list[str]:
         """Return what stands in the table."""
         over_alone = self.verdict.differences[0]
-        holm = "" if over_alone.p_holm is None else f"{over_alone.p_holm:.3f}"
+        holm = "" if over_alone.p_holm is None else shown_p(over_alone.p_holm, 3)
         return [
             self.recipe,
             f"{self.alone:.3f}",
             f"{self.taught:.3f}",
             f"{self.gain.estimate:+.3f} [{self.gain.low:+.3f}, {self.gain.high:+.3f}]",
-            f"{over_alone.p_sign_flip:.4f}",
+            shown_p(over_alone.p_sign_flip, 4),
             holm,
             shown_gap(self.verdict.gap),
             f"{self.seconds:.0f}",
@@ -113,6 +113,12 @@ def shown_gap(gap: GapClosed | None) -> str:
         return "undefined"
     ends = [f"{end:.0%}" if math.isfinite(end) else str(end) for end in (gap.value.low, gap.value.high)]
     return f"{gap.value.estimate:.0%} [{', '.join(ends)}]"
+
+
+def shown_p(p: float, digits: int) -> str:
+    """Return a p-value with so many digits; one that they do not show is below the least of them."""
+    least = 10.0**-digits
+    return f"{p:.{digits}f}" if p >= least else f"<{least:.{digits}f}"
 
 
 # ---- studies --------------------------------------------------------------------------------------------------------
@@ -253,7 +259,7 @@ def controls_table(found: Run, *, markdown: bool) -> str:
             for kind in ("alone", *CREDIT)
         ]
         claim = "claim" if verdict.claim else ("no claim" if verdict.claimable else "cannot be claimed")
-        rows.append([verdict.comparison.taught, *shown, f"{verdict.p_claim_holm:.4f}", claim])
+        rows.append([verdict.comparison.taught, *shown, shown_p(verdict.p_claim_holm, 4), claim])
     headers = ("recipe", "over alone", *(f"over {kind}" for kind in CREDIT), "p (Holm)", "verdict")
     return as_table(headers, rows, markdown=markdown)
 

@@ -70,6 +70,7 @@ class Case:
 
 CASES = (
     Case("mlp on 40 features", "mlp", {"eda": InputShape(40)}, steps=12, epochs=4),
+    Case("student_cnn on band power of a cap", "student_cnn", {"eeg": InputShape(95, 20, 2.0)}, steps=12, epochs=2),
     Case("student_cnn on 60 s of EDA", "student_cnn", {"eda": InputShape(1, 240, 4.0)}, steps=6, epochs=1),
     Case(
         "fusion_cnn on 60 s of EDA, BVP, TEMP, ACC",

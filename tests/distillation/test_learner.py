@@ -413,20 +413,30 @@ def test_the_quiz_examines_whoever_sees_it(bench: Make, batch: Make) -> None:
 
 
 @pytest.mark.parametrize(("form", "power"), [("mse", 2), ("l1", 1)])
-def test_the_quiz_on_a_trace_errs_as_the_stages_own_loss_does(
+def test_the_quiz_on_a_trace_errs_as_the_stages_own_loss_does_on_every_step(
     small: Any, rich: Any, batch: Make, form: str, power: int
 ) -> None:
     one = batch()
     sight = one.sights["teacher/quiz"]
-    target = torch.linspace(-1, 1, len(sight.notes["target"]), dtype=torch.float64)
-    shapes = {"hidden": (4,)}
-    context = Context("trace", 1, rich, shapes, n_windows=20, batch=6)
+    rows = len(sight.notes["target"])
+    target = torch.linspace(-1, 1, 2 * rows, dtype=torch.float64).reshape(rows, 2)
+    context = Context("trace", 2, rich, {"hidden": (4,)}, n_windows=20, batch=6)
     learner = Learner(small(rich), make_losses({"hard": {"form": form}}), context).double().eval()
 
     error, _ = learner(one._replace(sights={"quiz": Sight(sight.inputs, {"target": target})}), "quiz")
 
-    prediction = learner.network(sight.inputs).prediction[:, 0]
+    prediction = learner.network(sight.inputs).prediction
     torch.testing.assert_close(error, (prediction - target).abs().pow(power).mean())
+
+
+def test_a_trace_of_another_number_of_steps_is_refused_instead_of_stretched(small: Any, rich: Any, batch: Make) -> None:
+    one = batch()
+    sight = one.sights["teacher/quiz"]
+    target = torch.zeros(len(sight.notes["target"]), dtype=torch.float64)
+    context = Context("trace", 1, rich, {"hidden": (4,)}, n_windows=20, batch=6)
+    learner = Learner(small(rich), make_losses({"hard": {}}), context).double().eval()
+    with pytest.raises(LimbeckError, match="2 steps and one of 1"):
+        learner(one._replace(sights={"quiz": Sight(sight.inputs, {"target": target})}), "quiz")
 
 
 def test_a_learner_runs_under_vmap_as_it_does_alone(bench: Make, batch: Make) -> None:

@@ -187,7 +187,7 @@ class Learner(nn.Module):
                 continue
             target = sight.notes["target"]
             prediction = _run(network, sight.inputs).prediction
-            every = torch.ones_like(batch.labelled[:1]).expand(target.shape)
+            every = torch.ones_like(batch.labelled[:1]).expand(target.shape[:1])
             found[name] = error_of(self.context, prediction, target, batch.class_weights, every)
         return found["network"], found
 

@@ -28,6 +28,7 @@ from limbeck.errors import DataError
 from limbeck.models.contract import Outputs
 from limbeck.models.layers import Dropout
 from limbeck.training import draws
+from limbeck.training.convolutions import convolve_fast
 from limbeck.training.draws import Member
 
 __all__ = ["BACKENDS", "Ensemble"]
@@ -87,6 +88,8 @@ class Ensemble:
         _refuse_foreign_randomness(self.skeleton)
         if backend == "stacked":
             _refuse_recurrence(self.skeleton)
+            if self.device.type == "cpu":
+                convolve_fast(self.skeleton)
         self.skeleton.to(self.device)
         self._dropouts = {
             f"{name}.mask" if name else "mask": module

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from limbeck.distillation.functional.weighting import TINY, known, mean_over, one_of_n, steps, weighted_mean
+from limbeck.distillation.functional.weighting import TINY, both_steps, known, mean_over, one_of_n, weighted_mean
 
 __all__ = ["ccc_loss", "concordance", "hard_target", "mean_squared_error", "ordinal_target"]
 
@@ -53,7 +53,8 @@ def mean_squared_error(prediction: Tensor, target: Tensor, weights: Tensor) -> d
     dict
         ``hard``: the weighted mean.
     """
-    return {"hard": mean_over((steps(prediction) - steps(known(target, weights))).square(), weights)}
+    prediction, target = both_steps(prediction, known(target, weights))
+    return {"hard": mean_over((prediction - target).square(), weights)}
 
 
 def ordinal_target(logits: Tensor, target: Tensor, class_weights: Tensor, weights: Tensor) -> dict[str, Tensor]:
@@ -116,7 +117,7 @@ def ccc_loss(prediction: Tensor, target: Tensor, weights: Tensor, *, mixed: bool
     Zhang, Tang, Guan, Visual-to-EEG cross-modal knowledge distillation for continuous emotion recognition, Pattern
     Recognition 130, 2022.
     """
-    prediction, target = steps(prediction), steps(known(target, weights))
+    prediction, target = both_steps(prediction, known(target, weights))
     if prediction.shape[1] > 1:
         agreement = concordance(prediction, target, torch.ones_like(prediction), mixed=mixed)
         return {"ccc": weighted_mean(1.0 - agreement, weights)}

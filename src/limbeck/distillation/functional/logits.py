@@ -9,7 +9,7 @@ import torch.nn.functional as functional
 from torch import Tensor
 
 from limbeck.distillation.functional.labels import hard_target, mean_squared_error
-from limbeck.distillation.functional.weighting import NEVER, known, mean_over, one_of_n, steps, weighted_mean
+from limbeck.distillation.functional.weighting import NEVER, both_steps, known, mean_over, one_of_n, weighted_mean
 from limbeck.errors import LimbeckError, did_you_mean
 
 __all__ = [
@@ -250,7 +250,8 @@ def soft_trace(student: Tensor, teacher: Tensor, weights: Tensor, *, norm: str =
         raise LimbeckError(f"There is no norm '{norm}' of a trace's distance.{did_you_mean(norm, NORMS)}")
     if norm == "l2":
         return {"soft": mean_squared_error(student, teacher, weights)["hard"]}
-    return {"soft": mean_over((steps(student) - steps(known(teacher, weights))).abs(), weights)}
+    student, teacher = both_steps(student, known(teacher, weights))
+    return {"soft": mean_over((student - teacher).abs(), weights)}
 
 
 def consistency(student: Tensor, teacher: Tensor, weights: Tensor) -> dict[str, Tensor]:

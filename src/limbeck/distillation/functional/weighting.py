@@ -15,6 +15,7 @@ from limbeck.errors import LimbeckError
 __all__ = [
     "NEVER",
     "TINY",
+    "both_steps",
     "different",
     "flat",
     "huber",
@@ -114,6 +115,23 @@ def steps(trace: Tensor) -> Tensor:
             "per step."
         )
     return trace
+
+
+def both_steps(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    """Return two traces as (batch, steps).
+
+    Raises
+    ------
+    LimbeckError
+        When their steps differ in number: values would be compared that belong to different moments.
+    """
+    first, second = steps(first), steps(second)
+    if first.shape != second.shape:
+        raise LimbeckError(
+            f"A trace of {first.shape[1]} steps and one of {second.shape[1]} cannot be compared value by value; "
+            "expected as many in both."
+        )
+    return first, second
 
 
 def same_shape(student: Tensor, teacher: Tensor, loss: str) -> None:

@@ -187,7 +187,9 @@ class _Memory(nn.Module):
         index, here = batch.index, weights > 0
         first, empty = _first(index), self.seen[index] == 0
         fill = (here & empty)[:, None]
-        classes = torch.where(batch.labelled > 0, batch.target.to(self.classes), UNKNOWN)
+        classes = torch.full_like(self.classes[index], UNKNOWN)
+        if not batch.target.is_floating_point():  # a trace has no classes
+            classes = torch.where(batch.labelled > 0, batch.target.to(self.classes), UNKNOWN)
         return _Rows(
             _put(self.student, index, torch.where(fill, student[first], self.student[index])),
             _put(self.teacher, index, torch.where(fill, teacher[first], self.teacher[index])),
