@@ -20,6 +20,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 import typer
 import yaml
@@ -30,6 +32,7 @@ from limbeck import cli
 from limbeck.cli import planning, printing, processes, progress
 from limbeck.datasets import fetch as fetching
 from limbeck.errors import DataError, LimbeckError, ReadError, StudyError
+from limbeck.recording import Corpus
 from limbeck.signals import parse_signals
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -315,6 +318,19 @@ def test_a_dry_run_says_which_stages_a_recipe_made_and_leaves_defaults_out(tmp_p
     assert "by recipe" not in rows["teacher"] + rows["alone"]
 
 
+def test_a_dry_run_has_a_row_for_what_choices_derive_alike(tmp_path: Path) -> None:
+    text = MINI + "choose: {stages.taught.loss.soft.weight: [0.1, 0.9]}\n"
+    result = invoke("run", write_study(tmp_path, text), "--out", tmp_path / "runs", "--dry-run", "--jobs", 1)
+    assert result.exit_code == 0, result.output
+    rows = [line.split(maxsplit=2)[1:] for line in result.stdout.splitlines() if re.match(r"[0-9a-f]{8} ", line)]
+    assert {"taught", "taught/weight=0.1", "taught/weight=0.9", "taught/scrambled"} <= {name for name, _ in rows}
+    assert not any(re.search("choosing_without|weight=0.[19]/", name) for name, _ in rows)
+    (alike,) = (line for line in result.stdout.splitlines() if " taught/*/scrambled " in line)
+    assert alike.startswith("2 keys ")
+    assert "2 stages; the first, taught/weight=0.1/scrambled: as taught/weight=0.1; knowledge: scrambled" in alike
+    assert result.stdout.count(" taught/*/choosing_without_*_of_2 ") == 1
+
+
 def test_a_dry_run_counts_windows_by_subject_and_groups_what_is_left_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -438,10 +454,21 @@ def test_predict_writes_csv_to_a_file_or_to_stdout(run_folder: Path, tmp_path: P
     to_stdout = invoke("predict", run_folder, session, "--csv", "-")
     assert to_file.exit_code == to_stdout.exit_code == 0
     assert not to_file.stdout
-    assert "12 windows" in to_file.stderr
+    assert "12 rows" in to_file.stderr
     assert to_stdout.stdout == (tmp_path / "own.csv").read_text(encoding="utf-8")
     rows = list(csv.DictReader(io.StringIO(to_stdout.stdout)))
     assert all(abs(float(row["p_calm"]) + float(row["p_aroused"]) - 1) < 1e-5 for row in rows)
+
+
+def test_predict_prints_times_as_finely_as_the_steps_of_a_trace_need(
+    run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = np.arange(8) / 4
+    frame = pd.DataFrame({"recording": "anna", "start": start, "end": start + 0.25, "prediction": 0.5})
+    monkeypatch.setattr("limbeck.study.predict_files", lambda *_: (frame, Corpus("anna", ())))
+    rows = invoke("predict", run_folder, tmp_path).stdout.splitlines()[1:]
+    assert [row.split()[1:3] for row in rows[:2]] == [["0.00", "0.25"], ["0.25", "0.50"]]
+    assert "8 rows" in invoke("predict", run_folder, tmp_path, "--csv", tmp_path / "own.csv").stderr
 
 
 def test_predict_names_what_it_left_out_on_stderr_and_reads_the_rest(run_folder: Path, tmp_path: Path) -> None:

@@ -91,6 +91,11 @@ def test_a_run_is_found_from_within(finished: Path, monkeypatch: pytest.MonkeyPa
     assert json.loads(result.stdout)["run"] == finished.name
 
 
+def test_a_run_is_found_by_its_name_among_the_runs(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(finished.parent.parent)
+    assert invoke("knowledge", finished.name).stdout == invoke("knowledge", finished).stdout != ""
+
+
 def test_json_holds_everything_and_is_valid(finished: Path) -> None:
     result = invoke("knowledge", finished, "--json")
     assert result.exit_code == 0, result.output
@@ -143,6 +148,12 @@ def test_mistakes_in_names_end_with_2(finished: Path, option: str, name: str) ->
     assert result.exit_code == 2
     assert f"'{name}'" in result.stderr
     assert "Traceback" not in result.output
+
+
+def test_a_run_without_variants_says_that_it_has_none(finished: Path) -> None:
+    stderr = " ".join(invoke("knowledge", finished, "--variant", "x").stderr.replace("│", " ").split())
+    assert "has no variants, and so no 'x': leave --variant out" in stderr
+    assert "Allowed" not in stderr
 
 
 def test_a_folder_that_is_no_run_ends_with_1(tmp_path: Path) -> None:

@@ -102,6 +102,11 @@ def test_faults_that_were_published_are_told_with_the_option_that_brings_them_ba
     assert "detach – Published is false" in " ".join(invoke("adapters").stdout.split())
 
 
+def test_nothing_is_told_twice() -> None:
+    for name, once in (("hint", "twice as wide"), ("crd", "draws K rows"), ("crd", "0, as published"), ("soft", "SDT")):
+        assert " ".join(invoke(name).stdout.split()).count(once) == 1
+
+
 def test_maps_are_told_where_a_loss_has_one() -> None:
     assert all(f" {name}: " in invoke("hint").stdout for name in MAPS)
     assert "maps " not in invoke("rkd").stdout.partition("Written")[0]

@@ -111,6 +111,12 @@ def test_a_fault_says_where_its_flag_is_written() -> None:
     assert "(as published: under distil, feedback: ce_only)" in " ".join(invoke("emotionkd").stdout.split())
 
 
+def test_what_distil_takes_beside_the_options_of_a_recipe_is_told() -> None:
+    words = " ".join(invoke("hinton").stdout.split())
+    assert all(key in words for key in ("controls and diagnostics", "crossfit, knowledge and unlabelled"))
+    assert "It has to be given." in " ".join(invoke("tlkd_method1").stdout.split())
+
+
 def test_what_is_no_recipe_but_a_loss_is_found_in_the_other_list() -> None:
     assert "limbeck losses soft" in " ".join(invoke("soft").output.split())
     assert "limbeck losses jitter" in " ".join(invoke("jitter").output.split())

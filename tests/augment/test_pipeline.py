@@ -55,6 +55,32 @@ def test_every_modality_has_changes_of_every_strength_that_run(strength: str) ->
 
 
 @pytest.mark.parametrize("strength", STRENGTHS)
+def test_what_has_to_stay_in_time_is_not_moved_by_a_strength(strength: str) -> None:
+    view = dict.fromkeys(MODALITIES, (3, 256, 64.0))
+    free, held = Augmentation.parse(strength, view), Augmentation.parse(strength, view, in_time=True)
+    moving = {"crop_resize", "time_warp", "permutation", "flip", "shift"}
+    for modality in MODALITIES:
+        names = [key.partition(".")[2] for key in free.steps[modality]]
+        left = [key.partition(".")[2] for key in held.steps[modality]]
+        assert left == [name for name in names if name not in moving]
+
+
+def test_what_moves_time_is_refused_where_it_is_written_and_time_has_to_stay() -> None:
+    spec = {"eda": ["crop_resize", "time_warp", "permutation", "flip", {"shift": 0.5}, "jitter", "time_mask"]}
+    view = {"eda": (1, 256, 64.0)}
+    assert len(Augmentation.parse(spec, view).steps["eda"]) == 7
+    with pytest.raises(StudyError) as caught:
+        Augmentation.parse(spec, view, in_time=True)
+    assert len(caught.value.mistakes) == 5
+    for place, mistake in enumerate(caught.value.mistakes):
+        assert mistake.startswith(f"augment.eda[{place}]: ")
+        told, _, instead = mistake.partition("Use one of: ")
+        assert "moves the signal in time" in told
+        assert "jitter" in instead
+        assert not {"permutation", "flip", "shift"} & set(instead.rstrip(".").split(", "))
+
+
+@pytest.mark.parametrize("strength", STRENGTHS)
 def test_features_get_changes_of_features(strength: str) -> None:
     view = dict.fromkeys(MODALITIES, (9, 0, None))
     names = {key for steps in Augmentation.parse(strength, view).steps.values() for key in steps}

@@ -197,6 +197,21 @@ def test_a_constant_trace_is_refused_unless_its_error_is_what_counts() -> None:
     tables.check_target(windows, metric="rmse")
 
 
+def test_a_trace_that_moves_within_windows_of_one_mean_is_judged_by_step_and_not_by_trial() -> None:
+    steps = {"target_0": [0.0, 1.0, 0.5], "target_1": [1.0, 0.0, 0.5]}
+    windows = pd.DataFrame({"subject": ["S1", "S1", "S2"], "target": 0.5, **steps})
+    tables.check_target(windows, metric="ccc")
+    with pytest.raises(DataError, match=r"one value of the trace only: S1 \(0.5\), S2 \(0.5\)"):
+        tables.check_target(windows, metric="ccc", level="trial")
+    still = windows.assign(target_0=0.5, target_1=0.5)
+    with pytest.raises(DataError, match="one value of the trace only"):
+        tables.check_target(still, metric="ccc")
+    gap = pd.DataFrame({"subject": ["S1"], "target": [np.nan], "target_0": [0.9], "target_1": [np.nan]})
+    for level in ("window", "trial"):  # what is missing is no second value
+        with pytest.raises(DataError, match="one value of the trace only"):
+            tables.check_target(pd.concat([still, gap]), metric="ccc", level=level)
+
+
 def test_names_sort_with_their_numbers_as_numbers() -> None:
     assert tables.natural_order(["S10", "S2", "A", "S1"]) == ["A", "S1", "S2", "S10"]
 

@@ -69,7 +69,7 @@ def test_a_claim_a_loss_and_nothing_each_have_their_sentence() -> None:
         "Teaching hurt: taught falls behind alone by 5.0 points [3.0, 7.0] (p = 0.010)."
     )
     assert sentence(difference("alone", 0.01, 0.4), *bars[1:]) == (
-        "No evidence that teaching helped: taught against alone is +1.0 points [-1.0, 3.0] (p = 0.400); the smallest "
+        "No evidence that teaching helped: taught against alone is +1.0 points [−1.0, 3.0] (p = 0.400); the smallest "
         "gain over alone that these 22 subjects could show at 0.05/3 is 3.0 points, and the claim also asks for the "
         "controls."
     )
@@ -77,10 +77,38 @@ def test_a_claim_a_loss_and_nothing_each_have_their_sentence() -> None:
     assert "too few to show any gain" in sentence(difference("alone", 0.01, 0.4), *bars[1:], smallest=np.inf)
 
 
+@pytest.mark.parametrize(
+    ("run", "ends"),
+    [
+        ((), "is 3.0 points; the credit controls own input and scrambled were not run, so none could be claimed."),
+        (("own_input",), "is 3.0 points; the credit control scrambled was not run, so none could be claimed."),
+        (("own_input", "scrambled"), "is 3.0 points, and the claim also asks for the controls."),
+    ],
+)
+def test_a_claim_that_asks_for_controls_is_spoken_of_only_where_they_were_run(run: tuple[str, ...], ends: str) -> None:
+    found = sentence(difference("alone", 0.01, 0.4), *(difference(kind, 0.01, 0.4) for kind in run))
+    assert found.endswith(ends)
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "signed", "text"),
+    [
+        (-3.14, 1, False, "−3.1"),
+        (-0.0004, 3, False, "0.000"),
+        (-0.0004, 3, True, "0.000"),
+        (0.0004, 3, True, "0.000"),
+        (0.5, 1, True, "+0.5"),
+        (-0.0, 2, False, "0.00"),
+    ],
+)
+def test_numbers_have_one_minus_sign_and_zero_has_none(value: float, digits: int, signed: bool, text: str) -> None:
+    assert wording.format_number(value, digits, signed=signed) == text
+
+
 def test_every_control_that_is_not_beaten_is_named() -> None:
     bars = [difference("alone", 0.05, 0.01), difference("own_input", 0.01, 0.3), difference("scrambled", -0.06, 0.001)]
     assert sentence(*bars) == (
-        "Taught beats alone by 5.0 points [3.0, 7.0], but not own_input and scrambled: the gain cannot be credited to "
+        "Taught beats alone by 5.0 points [3.0, 7.0], but not own input and scrambled: the gain cannot be credited to "
         "the privileged sensors."
     )
 

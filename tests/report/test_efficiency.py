@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 from rich.console import Console
 
 from limbeck.evaluation.judgement import Judgement
 from limbeck.notation import write_yaml
-from limbeck.report import StudyRecord, print_summary, write_report
+from limbeck.report import StudyRecord, figures, print_summary, write_report
 from limbeck.report.efficiency import label_efficiencies
 
 Made = tuple[StudyRecord, Sequence[Judgement], pd.DataFrame]
@@ -105,7 +106,7 @@ def test_page_holds_figure_sentence_and_table_of_the_curve(make_sweep: Make, tmp
     assert "taught against alone: with 3 labelled, teaching was worth " in section
     assert section.count("<svg") == 1
     drawing = section[section.index("<svg") : section.index("</svg>")]
-    for label in ("alone", "self-taught", "taught", "alone, all labels", "all (21)", "subjects with labels"):
+    for label in ("alone", "own input", "taught", "alone, all labels", "all (21)", "subjects with labels"):
         assert f">{label}<" in drawing
     table = section[section.index('<table class="efficiency">') :]
     for row in shown.rows():
@@ -129,8 +130,9 @@ def test_controls_that_were_not_run_leave_no_column(make_sweep: Make, tmp_path: 
     ]
     text = page(tmp_path, (record, bare, history))
     assert "What teaching was worth in labels" in text
-    assert "self‑taught</th>" not in text
-    assert "self-taught" not in printed((record, bare, history))
+    assert "own input</th>" not in text
+    assert "<em>Own input</em>" not in text
+    assert "own input" not in printed((record, bare, history)).rpartition("by labelled subjects")[2]
 
 
 def test_terminal_prints_table_and_sentence_within_80_columns(make_sweep: Make) -> None:
@@ -150,3 +152,20 @@ def test_what_cannot_be_said_is_said_with_the_curve(make_sweep: Make, tmp_path: 
     assert "what teaching was worth in labelled subjects cannot be said, since alone is not shown to rise" in text
     assert "cannot be said" in " ".join(printed(study).split())
     assert "e1-labels-title" in text
+    assert "With more labelled subjects a student does better by itself" not in text
+
+
+def test_markers_stand_on_their_intervals_and_lines_beside_each_other(
+    make_sweep: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record, judgements, _ = make_sweep()
+    (shown,) = label_efficiencies(record, judgements)
+    drawn: list[Figure] = []
+    monkeypatch.setattr(figures, "_to_svg", lambda figure, **_: drawn.append(figure))
+    figures.label_efficiency(shown.found, name="e1")
+    (axes,) = drawn[0].axes
+    markers = {line.get_label(): list(line.get_xdata()) for line in axes.lines}  # type: ignore[arg-type]
+    bars = [[segment[0][0] for segment in held.get_segments()] for held in axes.collections]  # type: ignore[attr-defined]
+    for name in ("alone", "own input", "taught"):
+        assert markers[name] in bars
+    assert len({tuple(markers[name][:2]) for name in ("alone", "own input", "taught")}) == 3

@@ -168,6 +168,63 @@ def test_a_model_that_holds_no_parameters_was_fitted(tmp_path, make_study):
     assert "3,412 parameters" in shown
 
 
+def chosen_arms(choices):
+    """Return the row of an arm that chose a weight in every fold, and of one that chose nothing."""
+    places = [{"repetition": 0, "fold": fold, "seed": 0, "tested": f"S0{fold + 1}"} for fold in range(len(choices))]
+    rows = [{**place, "chosen": chosen} for place, chosen in zip(places, choices, strict=True)]
+    counts = {name: choices.count(name) for name in ("weight=0.5", "weight=0.1")}
+    taught = {"arm": "taught", "model": "mlp", "loss": "1 hard + 0.5 soft", "chosen": counts, "choices": rows}
+    return [{**taught, "besides": ["steps: feedback (mode ce_only)", "predicts with slow"]}, {"arm": "alone"}]
+
+
+def with_arms(tmp_path, make_study, arms) -> str:
+    """Return the page of a study whose record tells this of its arms."""
+    record, *rest = make_study(arms=("teacher", "alone", "taught"), epochs=3)
+    return written(tmp_path, (dataclasses.replace(record, arms=arms), *rest))[0]
+
+
+def test_what_was_chosen_is_said_of_how_many_folds_and_where(tmp_path, make_study):
+    arms = chosen_arms(["weight=0.5", "weight=0.5", "weight=0.1"])
+    text = with_arms(tmp_path, make_study, arms)
+    assert "chosen: weight=0.5 in 2 of 3 folds, weight=0.1 in 1" in text
+    assert "what is shown is what was chosen most often" in text
+    table = text[text.index('<table class="choices">') :].partition("</table>")[0]
+    cells = re.findall(r"<t[hd][^>]*>([^<]*)</t[hd]>", table)
+    assert cells == ["fold", "tested on", "taught", *("1", "S01", "weight=0.5"), *("2", "S02", "weight=0.5"),
+                     *("3", "S03", "weight=0.1")]  # fmt: skip
+    never = with_arms(tmp_path, make_study, chosen_arms(["weight=0.5"]))
+    assert "chosen: weight=0.5 in 1 of 1 fold, weight=0.1 in none" in never
+
+
+def test_of_many_folds_is_not_said_what_each_has_chosen(tmp_path, make_study):
+    arms = chosen_arms(["weight=0.5"] * 31)
+    text = with_arms(tmp_path, make_study, arms)
+    assert "in 31 of 31 folds" in text
+    assert '<table class="choices">' not in text
+
+
+def test_what_makes_an_arm_besides_model_and_loss_stands_in_the_table(tmp_path, make_study):
+    arms = chosen_arms(["weight=0.5"])
+    text = with_arms(tmp_path, make_study, arms)
+    assert "steps: feedback (mode ce_only); predicts with slow</td>" in text
+    assert ">besides</th>" not in written(tmp_path, make_study(epochs=3))[0]
+
+
+def test_the_overview_names_the_ceiling_of_each_row(tmp_path, make_study):
+    record, judgements, history = make_study(variants=("labelled=3", "labelled=all"), epochs=3)
+    bare = [arm for arm in judgements[0].arms if arm != "alone/all_labels"]
+    _, (other, _), _ = make_study(variants=("labelled=all", "x"), arms=bare, epochs=3)
+    text, _ = written(tmp_path, (record, (judgements[0], other), history))
+    table = text[text.index('<table class="overview">') :].partition("</table>")[0]
+    assert '<span class="sub">alone/<wbr>all_<wbr>labels</span>' in table
+    assert '<span class="sub">teacher</span>' in table
+
+
+def test_the_claim_asks_for_controls_only_where_they_were_run(tmp_path, make_study):
+    assert "The claim also asks for the controls" in written(tmp_path, make_study(epochs=3))[0]
+    assert "also asks for the controls" not in written(tmp_path, make_study(**CASES["three arms"], epochs=3))[0]
+
+
 def test_a_reference_of_several_comparisons_has_no_single_gain(make_study):
     _, (judgement,), _ = make_study()
     verdict = judgement.verdicts[0]

@@ -27,6 +27,11 @@ def test_gains_are_told_in_points_where_the_metric_is_a_share(value, metric, wri
     assert words.gain(value, metric) == written
 
 
+def test_a_score_that_is_shown_as_zero_has_no_sign():
+    assert words.score(-0.0004) == "0.000"
+    assert words.share(-0.001) == "0 %"
+
+
 def test_intervals_have_true_minus_signs():
     assert words.interval(Interval(0.0, -0.02, 0.03), "balanced_accuracy") == "[−2.0, 3.0]"
     assert words.interval(Interval(0.6, 0.5812, 0.62)) == "[0.581, 0.620]"

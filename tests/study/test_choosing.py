@@ -309,6 +309,14 @@ def test_the_record_says_what_was_chosen_and_what_was_taken_most_often_is_refitt
     assert sum(counts.values()) == 6
     assert list(counts.values()) == sorted(counts.values(), reverse=True)
     assert arms["teacher"]["chosen"] == {}
+    places = [(one["repetition"], one["fold"], one["seed"]) for one in arms["taught"]["choices"]]
+    assert places == [(repetition, fold, 0) for repetition in range(2) for fold in range(3)]
+    for name, count in counts.items():
+        assert [one["chosen"] for one in arms["taught"]["choices"]].count(name) == count
+    assert all(one["tested"].startswith("S") for one in arms["taught"]["choices"])
+    # What is told of the arm is what was taken most often, not what was written first.
+    most = {"model=linear": "linear", "model=name+hidden": "mlp"}[next(iter(counts))]
+    assert arms["taught"]["model"] == arms["taught/scrambled"]["model"] == most
 
     key = json.loads((run.path / "plan.json").read_text())[""]["stages"]["taught"]["key"]
     done = [json.loads(file.read_text()) for file in (tmp_path / "store" / key).glob("group-*/done.json")]
@@ -345,6 +353,7 @@ def test_the_deployed_student_of_a_choice_is_what_was_taken(
         ({"stages.taught.loss.soft.weight": 1}, "choose.stages.taught.loss.soft.weight"),
         ({"stages.taught.loss.soft.weight": [1, 1]}, "a value stands there twice: 1, 1"),
         ({"stages.taught.loss.soft.weight": [1, -1]}, "weight=-1: loss.soft.weight: expected a number above 0"),
+        ({"stages.taught.los.soft.weight": [1, 2]}, "weight=1: los: there is no such key. Did you mean 'loss'?"),
         ({"stages.taught.loss.soft.wieght": [1, 2]}, "Did you mean 'weight'?"),
         ({"stages.taught.loss": ["soft", "sof"]}, "Did you mean 'soft'?"),
         ({"stages.taught.taught_by": ["teacher", "teachr"]}, "there is no stage 'teachr'. Did you mean 'teacher'?"),

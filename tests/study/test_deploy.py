@@ -442,6 +442,15 @@ def test_a_description_that_does_not_fit_is_refused(student: Path, key: str, val
         room.load(student)
 
 
+def test_a_student_of_an_earlier_format_is_refused_with_how_to_make_it_anew(student: Path) -> None:
+    description = json.loads((student / "model.json").read_text())
+    (student / "model.json").write_text(json.dumps({**description, "format": 2}))
+    with pytest.raises(
+        LimbeckError, match=r"format 2; this version reads 3\. Run the study again \(with `refit: all`\)"
+    ):
+        room.load(student)
+
+
 def test_a_student_is_written_again_over_itself_and_over_nothing_else(
     skin: Definition, deploy: Callable[..., Path], student: Path
 ) -> None:

@@ -242,3 +242,112 @@ def test_one_recipe_or_a_list_of_them_is_expected(
     (neither,) = mistakes(distilling({}))
     assert both.endswith("found both.")
     assert "found neither. Allowed: at, born_again" in neither
+
+
+def test_own_input_that_would_be_the_arm_itself_is_refused(
+    distilling: Callable[..., dict[str, Any]], mistakes: Callable[..., list[str]]
+) -> None:
+    signals = {"signals": {"eda": [{"features": ["statistics"]}]}}
+    for recipe in ("hinton", "metadistil"):  # handed over, and asked at every step
+        definition = distilling({"recipe": recipe, "teacher": dict(STUDENT)})
+        definition["signals"] = signals["signals"]
+        (mistake,) = mistakes(definition)
+        assert mistake.startswith(f"distil.controls: own_input of '{recipe}' would be '{recipe}' once more")
+        assert "write controls: [scrambled]" in mistake
+        definition["distil"]["controls"] = ["scrambled"]
+        (variant,) = parse_study(definition).variants.values()
+        assert variant.compare[0].controls == ["scrambled"]
+        definition["distil"] |= {"teacher": {**STUDENT, "training": {"epochs": 9}}, "controls": ["own_input"]}
+        assert len(mistakes(definition)) == 1
+
+
+@pytest.mark.parametrize(
+    ("distil", "start"),
+    [
+        ({"recipe": "at"}, "distil: no feature of 'mlp' is known"),
+        (
+            {"recipes": ["hinton", {"fitnets": {}}], "student": {**STUDENT, "model": "svm"}},
+            "distil.recipes.1.fitnets: 'svm'",
+        ),
+        ({"recipes": ["multi_teacher"], "teacher": STUDENT}, "distil.teacher.inputs, for multi_teacher: the teacher"),
+        ({"recipe": "emotionkd", "feedback": "second-order"}, "distil.feedback: expected one of second_order"),
+        (
+            {"recipe": "emotionkd", "student": {**STUDENT, "model": "mpl"}},
+            "distil.student.model: there is no such model.",
+        ),
+        (
+            {"recipe": {"hinton": {"weight": 2}}},
+            "distil: expected the name of a recipe, found {hinton: {weight: 2}}; its",
+        ),
+    ],
+)
+def test_what_a_recipe_cannot_do_is_told_with_what_was_written(
+    distil: Any, start: str, distilling: Callable[..., dict[str, Any]], mistakes: Callable[..., list[str]]
+) -> None:
+    (mistake,) = mistakes(distilling(distil))
+    assert mistake.startswith(start)
+
+
+def test_a_recipe_for_unlabelled_windows_is_refused_once_where_there_are_none(
+    distilling: Callable[..., dict[str, Any]], mistakes: Callable[..., list[str]]
+) -> None:
+    (mistake,) = mistakes(distilling({"recipe": "noisy_student"}, protocol={"split": 3}))
+    assert "'noisy_student' learns from windows whose labels are hidden, and protocol.labelled is all" in mistake
+
+
+def test_mistakes_beside_a_recipe_that_does_not_exist_are_told_with_it(
+    distilling: Callable[..., dict[str, Any]], mistakes: Callable[..., list[str]]
+) -> None:
+    overrides = ["distil.recipe=hnton", "protocol.lablled=3", "windows.lenght=3"]
+    found = mistakes(distilling({"recipe": "hinton"}), overrides)
+    assert [mistake.partition("Did you mean ")[2] for mistake in found] == ["'hinton'?", "'length'?", "'labelled'?"]
+
+
+def test_mistakes_in_stages_that_nobody_wrote_say_where_they_come_from(
+    distilling: Callable[..., dict[str, Any]], mistakes: Callable[..., list[str]]
+) -> None:
+    distil = {"recipe": "emotionkd", "every": 0, "student": {**STUDENT, "training": {"epocs": 2}}}
+    student, steps = mistakes(distilling(distil))
+    assert student == "distil.student.training.epocs: there is no such key. Did you mean 'epochs'?"
+    assert steps.startswith("stages.emotionkd.steps: every: expected a whole number")
+    assert steps.endswith("(distil makes emotionkd by the recipe emotionkd.)")
+
+
+def test_what_only_shows_against_the_data_says_it_too(
+    distilling: Callable[..., dict[str, Any]], plan_of: Callable[..., Any]
+) -> None:
+    with pytest.raises(StudyError, match=r"no feature 'imf'.* \(distil makes emotionkd by the recipe emotionkd\.\)"):
+        plan_of(distilling({"recipe": "emotionkd", "student_feature": "imf"}))
+    with pytest.raises(StudyError, match=r"Lower training\.batch, .* or distil\.quiz\."):
+        plan_of(distilling({"recipe": "emotionkd", "quiz": 100}))
+
+
+def test_options_of_a_recipe_are_chosen_as_the_key_that_they_are(distilling: Callable[..., dict[str, Any]]) -> None:
+    listed = {"recipes": ["hinton", {"softer": {"recipe": "hinton"}}]}
+    for distil, chosen, key, values in (
+        ({"recipe": "hinton"}, "distil.weight", "stages.hinton.loss.soft.weight", [0.1, 0.9]),
+        ({"recipe": "emotionkd"}, "distil.map", "stages.emotionkd.loss.hint.map", ["auto", "linear"]),
+        (listed, "distil.recipes.1.softer.weight", "stages.softer.loss.soft.weight", [0.1, 0.9]),
+    ):
+        (variant,) = parse_study(distilling(distil, choose={chosen: values})).variants.values()
+        assert variant.choose == {key: values}
+
+
+@pytest.mark.parametrize(
+    ("recipe", "key", "says"),
+    [
+        ("takd", "distil.weight", "stages.takd_assistant_1.loss.soft.weight, stages.takd.loss.soft.weight; name keys"),
+        ("hinton", "distil.student.training.epochs", "stages.alone.training.epochs, stages.hinton.training.epochs"),
+        ("hinton", "distil.wight", "the recipe 'hinton' has no such option. Did you mean 'weight'?"),
+    ],
+)
+def test_an_option_that_is_no_single_key_is_not_chosen(
+    recipe: str,
+    key: str,
+    says: str,
+    distilling: Callable[..., dict[str, Any]],
+    mistakes: Callable[..., list[str]],
+) -> None:
+    (mistake,) = mistakes(distilling({"recipe": recipe}, choose={key: [1, 2]}))
+    assert mistake.startswith(f"choose.{key}: ")
+    assert says in mistake

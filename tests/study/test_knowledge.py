@@ -366,6 +366,41 @@ def test_a_study_in_which_nobody_is_taught_is_told_so(tiny: Definition, cache: P
         what_was_handed_over(folder)
 
 
+LIVE = {"partners": {"teacher": {"stage": "teacher", "start": True, "learns": "frozen"}}}
+
+
+def test_a_teacher_that_is_live_is_told_to_be_so(tiny: Definition, cache: Path, tmp_path: Path) -> None:
+    definition = tiny(stages={"taught": LIVE}, compare=NO_CONTROLS)
+    folder, _ = trained(definition, tmp_path / "runs", cache)
+    for stage in (None, "teacher"):
+        with pytest.raises(DataError, match=r"live \(teacher of taught\), answers at every step .* are not kept"):
+            what_was_handed_over(folder, stage=stage)
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_what_is_there_to_choose_by_is_no_teacher(tiny: Definition, cache: Path, tmp_path: Path, live: bool) -> None:
+    """All labels of few subjects leave nobody to validate on: how many groups judge, only the folds tell."""
+    definition = tiny(
+        choose={"stages.taught.loss.soft.weight": [0.1, 3]},
+        protocol={"labelled": "all"},
+        stages={"taught": LIVE} if live else {},
+        compare=NO_CONTROLS,
+    )
+    folder, plan = trained(definition, tmp_path / "runs", cache)
+    judges = [
+        name for name in plan.variants[0].stages if name.startswith("taught/") and "/choosing_without_1_of_4" in name
+    ]
+    assert judges
+    if live:
+        with pytest.raises(DataError, match="who teaches is live"):
+            what_was_handed_over(folder)
+    else:
+        assert [handover.stage for handover in what_was_handed_over(folder)] == ["teacher"]
+        with pytest.raises(DataError, match=r"Who teaches: teacher\.$"):
+            what_was_handed_over(folder, stage="alone")
+    assert what_was_handed_over(folder, stage=judges[0])[0].stage == judges[0]
+
+
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(LimbeckError, match="not a run of Limbeck"):
         what_was_handed_over(tmp_path)

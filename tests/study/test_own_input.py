@@ -26,6 +26,16 @@ def blinded(definition: dict[str, Any], teacher: str = "teacher") -> Any:
     return nodes_of(definition)[f"{teacher}/own_input_of_taught"].stage
 
 
+def test_a_control_that_would_be_the_arm_itself_is_refused(
+    tiny: Definition, mistakes: Callable[..., list[str]]
+) -> None:
+    alike = {"teacher": {"model": "linear", "inputs": ["eda"]}}
+    definition = tiny(stages=alike, signals={"temp": None})
+    (mistake,) = mistakes(definition)
+    assert mistake.startswith("compare.0.controls: own_input of 'taught' would be 'taught' once more")
+    parse_study({**definition, "compare": [{"taught": "taught", "alone": "alone", "controls": ["scrambled"]}]})
+
+
 def test_a_design_that_can_read_it_is_kept(tiny: Definition) -> None:
     stage = blinded(tiny(stages={"teacher": {"model": {"name": "mlp", "hidden": 5}, "training": {"epochs": 7}}}))
     assert (stage.model.name, stage.model.options) == ("mlp", {"hidden": 5})
@@ -91,11 +101,11 @@ def test_what_a_teacher_does_without_or_drops_goes_where_it_does_not_read_it(
     [
         ("weak", ["eda"], "weak"),
         ({"temp": [{"gain": 0.1}], "eda": "weak"}, ["eda"], {"eda": "weak"}),
-        ({"drop": {"temp": 0.5, "eda": 0.1}}, ["eda", "temp"], {"drop": {"temp": 0.5, "eda": 0.1}}),
+        ({"drop": {"temp": 0.5, "eda": 0.1}}, {"eda": ["eda"], "temp": None}, {"drop": {"temp": 0.5, "eda": 0.1}}),
         ({"drop": {"temp": 0.5, "eda": 0.1}, "eda": "weak"}, ["eda"], {"eda": "weak"}),
     ],
 )
-def test_changes_of_what_is_left_to_read_are_kept(tiny: Definition, augment: Any, inputs: list[str], left: Any) -> None:
+def test_changes_of_what_is_left_to_read_are_kept(tiny: Definition, augment: Any, inputs: Any, left: Any) -> None:
     definition = tiny(stages={"teacher": {"augment": augment}, "alone": {"inputs": inputs}})
     assert blinded(definition).augment == left
 

@@ -293,6 +293,13 @@ def test_features_for_a_hint_must_exist_on_both_sides(tiny: Definition, plan_of:
         f"{place}.student: the network has no feature 'hidden'. It offers none",
     ):
         assert any(mistake.startswith(expected) for mistake in found)
+    stages = {
+        "teacher": {"model": "mlp"},
+        "alone": {"model": "mlp"},
+        "taught": {"loss": {"hint": {"student": "hidden"}}},
+    }
+    (mistake,) = refused(plan_of, tiny(stages=stages))
+    assert "no feature 'embedding'. It is the default of teacher; name another. It has: hidden (" in mistake
 
 
 @pytest.mark.parametrize(
@@ -514,6 +521,12 @@ def test_a_device_that_is_not_there_is_refused_before_anything_is_read(tiny: Def
 def test_a_model_option_of_the_wrong_kind_is_a_mistake_of_the_stage(tiny: Definition, plan_of: PlanOf) -> None:
     definition = tiny(stages={"other": {"model": {"name": "mlp", "hidden": "big"}, "inputs": ["eda"]}})
     assert any("stages.other: the model 'mlp' cannot be built" in mistake for mistake in refused(plan_of, definition))
+
+
+def test_what_is_wrong_with_several_models_alike_is_told_once(tiny: Definition, plan_of: PlanOf) -> None:
+    wrong = {"model": {"name": "mlp", "hidden": "big"}}
+    (mistake,) = refused(plan_of, tiny(stages={"alone": wrong, "taught": wrong}))
+    assert mistake.startswith("stages.alone, stages.taught: the model 'mlp' cannot be built with {hidden: big} (")
 
 
 def test_files_are_named_from_the_root_of_the_data_on(tmp_path: Path) -> None:

@@ -87,6 +87,14 @@ def test_missing_keys_are_named(mistakes: Mistakes) -> None:
         ({"training": {"schedule": "cosin"}}, "training.schedule"),
         ({"windows": {"length": -4}}, "windows.length"),
         ({"protocol": {"split": 1}}, "protocol.split"),
+        (
+            {"protocol": {"split": {"folds": 2}}},
+            "protocol.split: expected leave_one_subject_out, or a number of folds of at least 2, found {'folds': 2}.",
+        ),
+        (
+            {"stages": {"taught": {"loss": {"hard": {"form": "CCC"}}}}},
+            "stages.taught.loss.hard.form: expected one of mse, l1, ccc, found 'CCC'. Did you mean 'ccc'?",
+        ),
         ({"protocol": {"seeds": []}}, "protocol.seeds"),
         ({"protocol": {"seeds": [-1]}}, "protocol.seeds.0"),
         ({"protocol": {"seeds": [1, 1]}}, "protocol.seeds: expected different seeds"),

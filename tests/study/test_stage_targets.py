@@ -124,7 +124,7 @@ def test_logits_of_a_teacher_with_another_target_are_refused_and_its_features_ar
     definition = tiny(stages={"teacher": {"model": "mlp", "target": RESTING}, "alone": {"model": "mlp"}})
     (mistake,) = mistakes(definition)
     assert mistake.startswith("stages.taught.taught_by: 'teacher' predicts resting and 'taught' predicts the study's")
-    assert "take features (hint, similarity)" in mistake
+    assert "take features (hint, sp)" in mistake
     definition["stages"]["taught"]["loss"] = HINT
     definition["compare"][0]["controls"] = ["own_input"]
     table = train(plan_of(definition))
@@ -158,6 +158,20 @@ def test_a_start_whose_head_predicts_something_else_is_refused_unless_it_is_rese
     definition["stages"]["taught"]["start"] = "before"
     with pytest.raises(StudyError, match=r"stages\.taught\.start: the weights head\.weight, head\.bias"):
         plan_of(definition)
+
+
+def test_a_partner_that_starts_from_a_stage_with_another_head_is_refused(tiny: Definition, plan_of: PlanOf) -> None:
+    definition = transfer(tiny, LEVEL, compare=[{"taught": "taught", "alone": "alone", "controls": []}])
+    definition["stages"]["taught"] = {
+        "like": "alone",
+        "loss": {"hard": 1, "mutual": 1},
+        "partners": {"peer": {"stage": "before", "start": True}},
+    }
+    says = r"stages\.taught\.partners\.peer\.start: the weights head\.weight, head\.bias of 'before' do not fit"
+    with pytest.raises(StudyError, match=says):
+        plan_of(definition)
+    definition["stages"]["taught"]["partners"]["peer"]["start"] = False
+    plan_of(definition)
 
 
 # ---- the folds of a target ------------------------------------------------------------------------------------------

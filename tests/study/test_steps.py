@@ -10,12 +10,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 import limbeck
-from limbeck import datasets, windows
+from limbeck import cli, datasets, evaluation, windows
+from limbeck.augment.defaults import default_changes
+from limbeck.cli.planning import print_plan
 from limbeck.errors import StudyError
 from limbeck.recording import Corpus, Trace
-from limbeck.study import Plan, parse_study, run_study
+from limbeck.study import Plan, make_plan, parse_study, run_study
 from limbeck.study.deploy import load as load_student
 from limbeck.study.knowledge import what_was_handed_over
 
@@ -61,8 +64,10 @@ def test_every_step_of_a_window_is_predicted_and_has_its_own_truth(
     assert taught.groupby("window")["prediction"].nunique().max() == STEPS
 
 
-def swinging(subjects: int = 6, trials: int = 4, seconds: int = 16) -> Corpus:
-    """Skin conductance that swings, noise for temperature, and a trace that follows the swings."""
+def swinging(
+    subjects: int = 6, trials: int = 4, seconds: int = 16, spoil: Callable[[np.ndarray], None] | None = None
+) -> Corpus:
+    """Skin conductance that swings, noise for temperature, and a trace that follows the swings, spoiled or not."""
     rng = np.random.default_rng(5)
     count = subjects * trials
     times = np.arange(4 * seconds) / 4
@@ -77,6 +82,8 @@ def swinging(subjects: int = 6, trials: int = 4, seconds: int = 16) -> Corpus:
         subjects=np.repeat([f"p{k}" for k in range(subjects)], trials).tolist(),
         labels=["calm", "aroused"] * (count // 2),
     )
+    if spoil is not None:
+        spoil(swing)
     traces = [Trace(times, values.astype(np.float32)) for values in swing]
     sources = [
         replace(source, read=lambda read=source.read, own=own: replace(read(), traces={"arousal": own}))
@@ -112,7 +119,12 @@ def test_the_study_goes_to_its_verdict_and_its_student_says_a_value_per_step(tin
     run = run_study(parse_study(definition), out=tmp_path / "runs")
     assert {"baseline/mean", "confound/clock", "taught/scrambled"} <= set(run.predictions["arm"].astype(str))
     (judgement,) = run.judgements
-    assert judgement.metric == "ccc"
+    assert (judgement.metric, judgement.level) == ("ccc", "step")
+    page = run.report.read_text(encoding="utf-8")
+    assert "per step" in page
+    assert "per window" not in page
+    shown = CliRunner().invoke(cli.app, ["knowledge", str(run.path)]).stdout
+    assert f"windows, scores over all {STEPS} steps of each" in shown
     assert np.isfinite(judgement.arms["taught"].scores["ccc"].estimate)
     (teacher,) = [
         handed for handed in what_was_handed_over(run.path) if handed.stage == "teacher" and handed.role == "stage"
@@ -184,3 +196,98 @@ def test_steps_that_do_not_fill_a_window_are_refused(tiny: Definition, plan_of: 
     definition["target"]["rate"] = 0.3
     with pytest.raises(StudyError, match=r"hold 1\.2 steps"):
         plan_of(definition)
+
+
+def alone_in_steps(tiny: Definition, **changes: Any) -> dict[str, Any]:
+    """Return the study of steps with one stage, which nothing is compared with."""
+    definition = in_steps(tiny, compare=[])
+    definition["stages"] = {"alone": {**definition["stages"]["alone"], **changes}}
+    del definition["signals"]["temp"]
+    return definition
+
+
+def on_swings(tiny: Definition, **changes: Any) -> dict[str, Any]:
+    """Return the study of steps, to be run on :func:`swinging`."""
+    definition = in_steps(tiny, **changes)
+    definition["data"] = {"corpus": "arrays"}
+    return definition
+
+
+def test_windows_with_a_gap_are_told_and_not_counted(
+    tiny: Definition, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def gap(swing: np.ndarray) -> None:
+        swing[3, 4:7] = np.nan
+
+    plan = make_plan(parse_study(on_swings(tiny)), tmp_path, corpus=swinging(spoil=gap))
+    said = "1 of 96 windows have a gap in the trace arousal and are neither trained nor tested on."
+    assert said in plan.variants[0].warnings
+    print_plan(plan, 1, keys=False)
+    told = " ".join(capsys.readouterr().out.split())
+    assert "95 windows of 4 s" in told
+    assert "arousal: a trace, 8 values per window" in told
+    assert "15 to 16 windows" in told
+
+
+def test_windows_within_which_the_truth_stands_still_are_told_where_only_concordance_learns(
+    tiny: Definition, tmp_path: Path
+) -> None:
+    def still(swing: np.ndarray) -> None:
+        swing[:6] = 0.5
+
+    definition = on_swings(tiny, protocol={"labelled": "all"})
+    definition["stages"]["both"] = {"like": "alone", "loss": {"hard": {"form": "ccc"}, "far": {"loss": "hard"}}}
+    corpus = swinging(spoil=still)
+    (told,) = make_plan(parse_study(definition), tmp_path, corpus=corpus).variants[0].warnings
+    assert told.startswith("teacher, taught: hard with form: ccc learns nothing")
+    assert "24 of 96 labelled ones (25 %); take form: mse, or add it." in told
+    for name in ("teacher", "taught"):
+        definition["stages"][name]["loss"]["hard"] = {"form": "mse"}
+    assert not make_plan(parse_study(definition), tmp_path, corpus=corpus).variants[0].warnings
+
+
+def test_a_change_that_moves_time_is_refused_where_steps_are_learned(tiny: Definition, plan_of: PlanOf) -> None:
+    moving = {"eda": ["permutation", "flip", {"shift": 0.5}, "jitter"]}
+    definition = alone_in_steps(tiny, augment=moving)
+    with pytest.raises(StudyError) as caught:
+        plan_of(definition)
+    places = [mistake.partition(":")[0] for mistake in caught.value.mistakes]
+    assert places == [f"stages.alone.augment.eda[{k}]" for k in range(3)]
+    assert all("would not move along. Use one of: " in mistake for mistake in caught.value.mistakes)
+    del definition["stages"]["alone"]["augment"]
+    definition["stages"]["seen"] = {"like": "alone", "loss": {"contrast": {}}, "augment": moving}
+    plan_of(definition)  # which looks at no target
+
+
+def test_a_strength_moves_nothing_in_time_where_steps_are_learned(
+    tiny: Definition, plan_of: PlanOf, train: Train, tmp_path: Path
+) -> None:
+    still = [step for step in default_changes("eda", False, "strong") if "time_warp" not in step]
+    assert len(still) < len(default_changes("eda", False, "strong"))
+    found = []
+    for number, changes in enumerate(("strong", still)):
+        definition = alone_in_steps(tiny, augment={"eda": changes})
+        found.append(train(plan_of(definition, tmp_path / str(number)))["prediction"])
+    pd.testing.assert_series_equal(*found)
+
+
+def test_steps_are_timed_apart_from_one_value_per_window(tiny: Definition, plan_of: PlanOf, tmp_path: Path) -> None:
+    definition = alone_in_steps(tiny)
+    plan_of(definition, tmp_path)
+    del definition["target"]["rate"]
+    plan_of(definition, tmp_path)
+    assert len(list((tmp_path / "store" / "timings").iterdir())) == 2
+
+
+def test_steps_stay_whole_numbers_beside_a_target_without(
+    tiny: Definition, plan_of: PlanOf, train: Train, tmp_path: Path
+) -> None:
+    definition = alone_in_steps(tiny)
+    definition["target"] = [definition["target"], {"name": "mean", "trace": "arousal", "within": ["calm", "aroused"]}]
+    train(plan_of(definition)).to_parquet(tmp_path / "predictions.parquet", index=False)
+    predictions = pd.read_parquet(tmp_path / "predictions.parquet")
+    assert predictions["step"].dtype == "Int16"
+    assert set(predictions["step"].dropna()) == set(range(STEPS))
+    assert predictions["step"].isna().any()
+    judged = evaluation.judge(predictions, {}, metric="ccc", resamples=100)
+    assert [judgement.level for judgement in judged] == ["step", "window"]

@@ -653,7 +653,7 @@ SIGNALS = {"eda": InputShape(1, 64, 16.0), "temp": InputShape(1, 64, 16.0)}
 EDA = {"eda": SIGNALS["eda"]}
 
 
-def changed(tiny: Definition, **stage: Any) -> dict[str, Any]:
+def changed(tiny: Definition, n_steps: int = 0, **stage: Any) -> dict[str, Any]:
     """Return how windows are changed in an arm that learns to say the same of two sights."""
     partners = {"rich": {"model": "fusion_cnn", "inputs": ["eda", "temp"]}, "average": {"learns": "average"}}
     definition = tiny(signals={"eda": [{"resample": 16}], "temp": [{"resample": 16}]}, compare=[])
@@ -668,7 +668,7 @@ def changed(tiny: Definition, **stage: Any) -> dict[str, Any]:
     }
     (variant,) = parse_study(definition).variants.values()
     node = build_graph(variant)["taught"]
-    found = room.make_augmentations(node, EDA, {"rich": SIGNALS})
+    found = room.make_augmentations(node, EDA, {"rich": SIGNALS}, n_steps)
     return {name: augmentation.resolved() for name, augmentation in found.items()}
 
 
@@ -681,6 +681,13 @@ def test_a_loss_that_needs_a_second_sight_leaves_the_plain_one_as_the_stage_has_
     written = changed(tiny, augment={"eda": [{"jitter": 0.3}]})
     assert set(written) == {"", "rich", "average"}
     assert written["average"] == written[""]
+
+
+def test_no_sight_moves_time_where_steps_are_learned(tiny: Definition) -> None:
+    for n_steps, moves in ((0, True), (8, False)):
+        found = changed(tiny, n_steps, augment="strong")
+        for sight in ("", "rich", "average"):
+            assert any("time_warp" in change for change in found[sight]["eda"]) is moves
 
 
 def test_a_partners_second_sight_changes_as_the_stage_says_where_it_reads_the_same(tiny: Definition) -> None:

@@ -98,6 +98,8 @@ class Change:
         By option, where not every number will do.
     least_channels, least_samples : int
         Below which there is nothing to change.
+    moves_time : bool
+        Whether what stood at one moment may stand at another behind it: what is true of each moment moves, too.
 
     Raises
     ------
@@ -109,6 +111,7 @@ class Change:
     spans: ClassVar[Mapping[str, Span]] = {}
     least_channels: ClassVar[int] = 1
     least_samples: ClassVar[int] = 1
+    moves_time: ClassVar[bool] = False
 
     probability: float = field(default=1.0, kw_only=True)
 

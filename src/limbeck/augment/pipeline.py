@@ -43,7 +43,12 @@ class Augmentation:
 
     @classmethod
     def parse(
-        cls, spec: Any, modalities: Mapping[str, tuple[int, int, float | None]], *, source: str = "augment"
+        cls,
+        spec: Any,
+        modalities: Mapping[str, tuple[int, int, float | None]],
+        *,
+        source: str = "augment",
+        in_time: bool = False,
     ) -> Augmentation:
         """Build the changes of a view.
 
@@ -58,6 +63,9 @@ class Augmentation:
             Channels, samples and rate in Hz of each modality of the view; features have the rate None.
         source : str
             What messages call `spec`.
+        in_time : bool
+            Whether every moment has to stay where it is, since each has a target of its own: changes that move time are
+            left out of the strengths, and refused where they are written.
 
         Raises
         ------
@@ -85,9 +93,9 @@ class Augmentation:
                     f"{source}: the view has no modality '{modality}'.{did_you_mean(str(modality), [*shapes, DROP])}"
                 )
             elif isinstance(written, str):
-                steps[modality] = _suiting(modality, shapes[modality], written, place, mistakes)
+                steps[modality] = _suiting(modality, shapes[modality], written, place, mistakes, in_time)
             else:
-                steps[modality] = _parse_steps(written, shapes[modality], place, mistakes)
+                steps[modality] = _parse_steps(written, shapes[modality], place, mistakes, in_time)
         if mistakes:
             raise StudyError(mistakes, source=source)
         return cls(shapes, steps, drop)
@@ -192,19 +200,25 @@ def _by_modality(spec: Any, shapes: Mapping[str, WindowShape], source: str, mist
     return {}
 
 
-def _suiting(modality: str, shape: WindowShape, strength: str, place: str, mistakes: list[str]) -> dict[str, Change]:
-    """Return the changes that suit a modality, without those that its windows are too small for."""
+def _suiting(
+    modality: str, shape: WindowShape, strength: str, place: str, mistakes: list[str], in_time: bool
+) -> dict[str, Change]:
+    """Return the changes that suit a modality, but those for which windows are too small or that may not move time."""
     try:
         written = default_changes(modality, shape.is_feature, strength)
     except StudyError as error:
         mistakes.extend(f"{place}: {mistake}" for mistake in error.mistakes)
         return {}
     changes = [(name, _build(name, arguments)) for name, arguments in map(_name_and_arguments, written)]
-    fitting = [(name, change) for name, change in changes if not any(change.unfit(shape))]
+    fitting = [
+        (name, change)
+        for name, change in changes
+        if not any(change.unfit(shape)) and not (in_time and change.moves_time)
+    ]
     return {f"{index}.{name}": change for index, (name, change) in enumerate(fitting)}
 
 
-def _parse_steps(written: Any, shape: WindowShape, place: str, mistakes: list[str]) -> dict[str, Change]:
+def _parse_steps(written: Any, shape: WindowShape, place: str, mistakes: list[str], in_time: bool) -> dict[str, Change]:
     if not isinstance(written, list | tuple):
         mistakes.append(f"{place}: expected a list of changes ([] for none) or a strength, found {written!r}")
         return {}
@@ -213,7 +227,7 @@ def _parse_steps(written: Any, shape: WindowShape, place: str, mistakes: list[st
         try:
             name, arguments = _name_and_arguments(entry)
             change = _build(name, arguments)
-            problems = tuple(_problems(name, change, shape))
+            problems = tuple(_problems(name, change, shape, in_time))
         except StudyError as error:
             problems = error.mistakes
         if problems:
@@ -259,12 +273,20 @@ def _build(name: str, arguments: Any) -> Change:
     return change
 
 
-def _problems(name: str, change: Change, shape: WindowShape) -> Iterator[str]:
+def _problems(name: str, change: Change, shape: WindowShape, in_time: bool) -> Iterator[str]:
     """Yield why a change does not suit windows."""
     found = "features" if shape.is_feature else "signals"
+    kinds = {other: cast("type[Change]", CHANGES[other]) for other in CHANGES}
+    suiting = ", ".join(
+        other for other, kind in kinds.items() if kind.suits == found and not (in_time and kind.moves_time)
+    )
     if change.suits != found:
-        suiting = ", ".join(other for other in CHANGES if cast("type[Change]", CHANGES[other]).suits == found)
         yield f"{name} changes {change.suits}, and these windows are {found}. Use one of: {suiting}."
+    elif in_time and change.moves_time:
+        yield (
+            f"{name} moves the signal in time, and the target has a value per step, which would not move along. Use "
+            f"one of: {suiting}."
+        )
     else:
         yield from (f"{name} {why}" for why in change.unfit(shape))
 

@@ -80,6 +80,7 @@ class CropResize(Change):
 
     spans: ClassVar[Mapping[str, Span]] = {"low": Span(0, 1, above=True), "high": Span(0, 1, above=True)}
     least_samples: ClassVar[int] = 4
+    moves_time: ClassVar[bool] = True
     low: float = 0.6
     high: float = 0.9
 
@@ -109,6 +110,7 @@ class TimeWarp(Change):
 
     spans: ClassVar[Mapping[str, Span]] = {"strength": Span(0, 0.9, above=True), "pieces": Span(2)}
     least_samples: ClassVar[int] = 4
+    moves_time: ClassVar[bool] = True
     strength: float = 0.1
     pieces: int = 4
 
@@ -140,6 +142,7 @@ class Permutation(Change):
 
     spans: ClassVar[Mapping[str, Span]] = {"pieces": Span(2, 10_000)}
     least_samples: ClassVar[int] = 4
+    moves_time: ClassVar[bool] = True
     pieces: int = 5
 
     def _draw(self, shape: tuple[int, ...], rate: float | None, rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -162,6 +165,7 @@ class Flip(Change):
     """
 
     least_samples: ClassVar[int] = 2
+    moves_time: ClassVar[bool] = True
     probability: float = field(default=0.5, kw_only=True)
 
     def _draw(self, shape: tuple[int, ...], rate: float | None, rng: np.random.Generator) -> dict[str, np.ndarray]:
@@ -186,6 +190,7 @@ class Shift(Change):
 
     spans: ClassVar[Mapping[str, Span]] = {"share": Span(0, 1, above=True)}
     least_samples: ClassVar[int] = 2
+    moves_time: ClassVar[bool] = True
     share: float = 0.1
     circular: bool = True
 

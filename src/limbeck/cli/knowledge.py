@@ -13,7 +13,6 @@ import typer
 
 from limbeck.cli.printing import ArgumentError, arguments_in_use, counted, print_table
 from limbeck.cli.processes import one_thread
-from limbeck.cli.running import RunArgument
 
 if TYPE_CHECKING:
     from limbeck.study.knowledge import Handover, Part
@@ -46,7 +45,9 @@ SCORES: Mapping[str, str] = {
 
 
 def knowledge(
-    folder: RunArgument,
+    folder: Annotated[
+        Path, typer.Argument(metavar="RUN", help="Its name in runs/, as limbeck runs lists it, or its folder.")
+    ],
     variant: Annotated[
         str | None, typer.Option("--variant", metavar="VARIANT", help="Only this one, such as labelled=3.")
     ] = None,
@@ -69,7 +70,7 @@ def knowledge(
     How right it was and how sure, by class and subject, over folds, repetitions and seeds together. The truth
     of windows whose labels the protocol hid is looked at for this display only.
 
-    Example: limbeck knowledge runs/NAME --stage teacher --figure teacher.png. limbeck runs lists the runs; stages and
+    Example: limbeck knowledge NAME --stage teacher --figure teacher.png. limbeck runs lists the runs; stages and
     variants are named in the study and by limbeck run STUDY --dry-run, and those of a run here without --stage.
 
     Confidence: probability of the class decided for. Entropy: how spread the probabilities are; its share is 1 where
@@ -80,6 +81,8 @@ def knowledge(
     from limbeck.report.signals import refuse_to_replace
     from limbeck.study.knowledge import what_was_handed_over
 
+    named = Path("runs") / folder
+    folder = named if not folder.exists() and named.is_dir() else folder
     with arguments_in_use():
         if figure is not None:
             refuse_to_replace(figure)
@@ -146,7 +149,7 @@ def _print(handover: Handover) -> None:
     if handover.knows_all_labels:
         typer.echo("It learned from all labels, also from those that the protocol hides from the student.")
     if handover.parts:
-        _print_parts(handover.parts)
+        _print_parts(handover.parts, handover.steps)
         telling = handover.parts[-1]
         if len(telling.classes):
             _print_frame("true class", telling, telling.classes.to_dict("records"), "class")
@@ -177,8 +180,8 @@ def _trainings(handover: Handover) -> str:
     return " × ".join(counts)
 
 
-def _print_parts(parts: Sequence[Part]) -> None:
-    typer.echo("\nwindows")
+def _print_parts(parts: Sequence[Part], steps: int) -> None:
+    typer.echo("\nwindows" + _over(steps))
     names = list(parts[0].scores)
     columns = ("", "windows", "handed over", "missing", *(SCORES[name] for name in names))
     rows = [
@@ -192,6 +195,10 @@ def _print_parts(parts: Sequence[Part]) -> None:
         for part in parts
     ]
     print_table(columns, rows, indent=2)
+
+
+def _over(steps: int) -> str:
+    return f", scores over all {steps} steps of each" if steps else ""
 
 
 def _print_frame(title: str, part: Part, records: Sequence[Mapping[Any, Any] | None], key: str) -> None:
@@ -218,7 +225,8 @@ def _ends(records: Sequence[Mapping[Any, Any]]) -> list[Mapping[Any, Any] | None
 
 def _print_others(found: Sequence[Handover], heading: str) -> None:
     """Print a line per teacher and part of the windows."""
-    typer.echo(f"{heading} (one in detail: --stage, --variant)")
+    steps = max(handover.steps for handover in found)
+    typer.echo(f"{heading} (one in detail: --stage, --variant){_over(steps)}")
     scores = [
         name for name in ("balanced_accuracy", "confidence", "entropy_share", "ece", "ccc", "rmse") if _has(found, name)
     ]

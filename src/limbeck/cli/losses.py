@@ -193,10 +193,10 @@ def published(name: str) -> list[dict[str, str]]:
 
     found = [{"option": "", "value": "", "text": text} for text in _sentences(idea_of(LOSSES.help(name)))]
     for option in options_of(LOSSES, name):
-        if said := PUBLISHED.search(option.text):
+        told = _divided(option.text)[1]
+        if told:
             value = VALUE.search(option.text)
             flag = value is None and option.name.startswith("as_")
-            told = option.text[option.text.rfind(". ", 0, said.start()) + 1 :]
             found.append(
                 {
                     "option": option.name,
@@ -205,6 +205,13 @@ def published(name: str) -> list[dict[str, str]]:
                 }
             )
     return found
+
+
+def _divided(text: str) -> tuple[str, str]:
+    """Return what an option does, and what its text says of published code; this comes last."""
+    said = PUBLISHED.search(text)
+    place = text.rfind(". ", 0, said.start()) + 1 if said else len(text)
+    return text[:place], text[place:]
 
 
 def _sentences(text: str) -> Iterator[str]:
@@ -391,11 +398,15 @@ def _print_one(name: str) -> None:
             "as recipe": f"limbeck methods {name}" if name in RECIPES else "",
         }
     )
-    if facts["published"]:
+    told = [one for one in facts["published"] if one["option"]]  # the idea has been printed
+    if told:
         typer.echo("\nWhat was published, and how to have it")
-        for one in facts["published"]:
+        for one in told:
             option = f"{one['option']}: {one['value']}".strip(": ")
-            print_filled(plain(f"{option} – {one['text']}" if option else one["text"]), "  - ", "    ")
+            print_filled(plain(f"{option} – {one['text']}"), "  - ", "    ")
+    options = [
+        option._replace(text=_divided(option.text)[0] or "As published, which is told above.") for option in options
+    ]
     typer.echo(f"\nWritten in a study\n\n{indented(write_yaml({'stages': facts['example']}))}")
     print_options(options, f"in the stage's loss: {{{name}: {{OPTION: VALUE}}}}")
 

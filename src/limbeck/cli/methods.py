@@ -198,7 +198,7 @@ def _example(name: str) -> dict[str, Any]:
     written = {"recipe": name, **EXAMPLE, **recipe.example}
     if recipe.takes_teacher == "none":
         del written["teacher"]
-    whole = expanded({"target": TARGETS[recipe.kinds[0]], "distil": written})
+    whole = expanded({"target": TARGETS[recipe.kinds[0]], "protocol": {"labelled": 6}, "distil": written})
     return {"distil": written, "stages": whole["stages"], "compare": whole["compare"]}
 
 
@@ -232,6 +232,11 @@ def _print_one(name: str) -> None:
     made = {"stages": example["stages"], "compare": example["compare"]}
     typer.echo(f"\nWhat it stands for (options with their defaults are left out)\n\n{indented(write_yaml(made))}")
     print_options(options_of(RECIPES, name), f"under distil, beside recipe: {name}")
+    typer.echo()
+    print_filled(
+        "Of every recipe distil also takes controls and diagnostics, as compare has them, and crossfit, knowledge and "
+        "unlabelled, as a stage has them: they are those of the arm that is taught."
+    )
 
 
 def _losses_of(stages: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -11,10 +12,11 @@ from limbeck.cli.printing import counted, duration, print_facts, print_table, si
 
 if TYPE_CHECKING:
     import pandas as pd
+    import xarray as xr
 
     from limbeck.study import Plan
     from limbeck.study.grammar import Variant
-    from limbeck.study.plan import PlannedStage, VariantPlan
+    from limbeck.study.plan import VariantPlan
 
 REASONS_SHOWN = 20
 """Reasons for which something was left out that a plan names; nothing else would name them before the run."""
@@ -22,7 +24,7 @@ REASONS_SHOWN = 20
 
 def print_plan(plan: Plan, jobs: int, *, keys: bool) -> None:
     """Print what a run will do and take; stages that are those of an earlier variant are not printed again."""
-    from limbeck.study.expansion import recipes_of
+    from limbeck.study.expansion import recipe_of, recipes_of
 
     printed: dict[tuple[tuple[str, ...], ...], str] = {}
     recipes = recipes_of(plan.study.definition)
@@ -31,9 +33,14 @@ def print_plan(plan: Plan, jobs: int, *, keys: bool) -> None:
         label = f" [{variant.label}]" if variant.label else ""
         typer.echo(f"{plan.study.name}{label}: {variant.variant.question}".rstrip(": "))
         print_facts(_variant_facts(variant))
+        kinds: dict[str, list[str]] = {}
+        for name in variant.stages:
+            kinds.setdefault(_kind(variant, name), []).append(name)
         rows = tuple(
-            _stage_row(variant, name, recipe="" if name in written else _recipe(name, recipes), key=keys)
-            for name in variant.stages
+            _alike_row(variant, kind, names, key=keys)
+            if len(names) > 1
+            else _stage_row(variant, names[0], recipe="" if kind in written else recipe_of(kind, recipes), key=keys)
+            for kind, names in kinds.items()
         )
         if rows in printed:
             typer.echo(f"  stages as for {printed[rows]}")
@@ -53,7 +60,7 @@ def _variant_facts(plan: VariantPlan) -> dict[str, str]:
     """Return data, shapes and protocol of a variant, by key."""
     variant, protocol = plan.variant, plan.variant.protocol
     target = plan.dataset["target"]
-    used = ~plan.dataset["calibration"].to_numpy()
+    used = plan.counted
     truth = target.to_numpy()[used]
     counts = [f"{name} {(truth == code).sum():,}" for code, name in enumerate(target.attrs.get("classes", []))]
     split = "leave one subject out" if isinstance(protocol.split, str) else f"{protocol.split} folds over subjects"
@@ -63,7 +70,7 @@ def _variant_facts(plan: VariantPlan) -> dict[str, str]:
     facts = {
         "data": f"{variant.data.corpus}: {counted(plan.n_subjects, 'subject')}, "
         f"{counted(int(used.sum()), 'window')} of {variant.windows.length:g} s, hop {variant.windows.hop:g} s",
-        "target": f"{target.attrs['name']}: {', '.join(counts) or 'a trace'}",
+        "target": f"{target.attrs['name']}: {', '.join(counts) or _trace(target)}",
         **_spread(plan),
         "shapes": ", ".join(_shape(plan, modality) for modality in variant.signals),
         "protocol": f"{split}; {' x '.join(times)} = {networks} per stage; "
@@ -87,7 +94,7 @@ def _spread(plan: VariantPlan) -> dict[str, str]:
     """Return how many windows of each class the subjects have, and who has none of one."""
     from limbeck.datasets.inspecting import spans
 
-    table = plan.table[~plan.table["calibration"]]
+    table = plan.table[plan.counted]
     classes = plan.dataset["target"].attrs.get("classes", [])
     subjects = list(dict.fromkeys(table["subject"]))
     if not subjects:
@@ -103,6 +110,10 @@ def _spread(plan: VariantPlan) -> dict[str, str]:
         if without:
             lacking.append(f"no {name}: {spans(without)}")
     return {"per subject": "\n".join([", ".join(told), *lacking])}
+
+
+def _trace(target: xr.DataArray) -> str:
+    return f"a trace, {target.shape[1]} values per window" if target.ndim > 1 else "a trace"
 
 
 def _range(counts: pd.Series) -> str:
@@ -126,19 +137,34 @@ def _shape(plan: VariantPlan, modality: str) -> str:
     return f"{modality} {variable.shape[1]} x {variable.shape[2]} ({variable.attrs['rate']:g} Hz)"
 
 
-def _recipe(name: str, recipes: Mapping[str, str]) -> str:
-    """Return the recipe whose arm a stage is, or leads to; empty for others."""
-    own = [arm for arm in recipes if name == arm or name.startswith(f"{arm}_")]
-    return recipes[max(own, key=len)] if own and "/" not in name else ""
+def _kind(plan: VariantPlan, name: str) -> str:
+    """Return the name of a stage; * stands for what is chosen and who is left out for it where that is derived."""
+    from limbeck.study.graph import CHOOSING
+
+    first, *rest = name.split("/")
+    if first not in plan.stages or name in plan.stages[first].node.candidates:
+        return name
+    chosen = {candidate.partition("/")[2] for candidate in plan.stages[first].node.candidates}
+    parts = ["*" if part in chosen else re.sub(rf"(?<={CHOOSING})\d+", "*", part) for part in rest]
+    return "/".join([first, *parts])
+
+
+def _alike_row(plan: VariantPlan, kind: str, names: Sequence[str], *, key: bool) -> tuple[str, ...]:
+    """Return the row of stages that differ in nothing but what is chosen, and who is left out for it."""
+    first = _stage_row(plan, names[0], recipe="", key=key)[-1]
+    row = (kind, f"{len(names)} stages; the first, {names[0]}: {first}")
+    return (f"{len(names)} keys", *row) if key else row
 
 
 def _stage_row(plan: VariantPlan, name: str, *, recipe: str, key: bool) -> tuple[str, ...]:
     """Return a stage's name and what it is; of a derived stage, what sets it apart from the one it comes from."""
+    from limbeck.study.facts import facts_of
+
     planned = plan.stages[name]
-    what = _facts_of(planned)
+    what = facts_of(planned)
     origin = name.rpartition("/")[0]
     if origin in plan.stages:
-        known = _facts_of(plan.stages[origin])
+        known = facts_of(plan.stages[origin])
         what = {"origin": f"as {origin}"} | {fact: text for fact, text in what.items() if text != known.get(fact)}
     if recipe:
         what["recipe"] = f"by recipe {recipe}"
@@ -146,59 +172,3 @@ def _stage_row(plan: VariantPlan, name: str, *, recipe: str, key: bool) -> tuple
         what["tasks"] = f"in {counted(len(planned.groups), f'{planned.backend} task')}"
     row = (name, "; ".join(what.values()))
     return (planned.key[:8], *row) if key else row
-
-
-def _facts_of(planned: PlannedStage) -> dict[str, str]:
-    """Return model, inputs, losses, teachers, start, and what is hidden, shown or spoiled, as phrases."""
-    node = planned.node
-    inputs = [m if chosen is None else f"{m} {','.join(chosen)}" for m, chosen in node.stage.inputs.items()]
-    losses = [_loss(loss, options) for loss, options in node.stage.losses.items()]
-    # A classical model holds none that PyTorch knows of.
-    size_of_it = counted(planned.parameters, "parameter") if planned.parameters else "fitted"
-    facts = {
-        "model": f"{node.stage.model.name} ({size_of_it})",
-        "inputs": f"reads {' + '.join(inputs)}",
-        "loss": f"loss {' + '.join(losses)}",
-    }
-    if node.candidates:
-        judge = (
-            f"judged by {len(node.judges[0])} groups left out" if node.judges[0] else "judged by validation subjects"
-        )
-        facts["loss"] = f"chosen in each fold among {len(node.candidates)} candidates, " + (
-            f"as in {node.follows}" if node.follows else judge
-        )
-    if node.target:
-        facts["target"] = f"predicts {node.target}"
-    if node.stage.without:
-        facts["without"] = f"tested without {' + '.join(node.stage.without)}"
-    if node.teachers:
-        crossed = sum(map(len, node.cross_teachers.values()))
-        facts["teacher"] = f"taught by {' + '.join(node.teachers.values())}" + (
-            f" and {crossed} cross-fitted" if crossed else ""
-        )
-    for name, partner in node.stage.partners.items():
-        start = f", from {node.partner_starts[name]}" if name in node.partner_starts else ""
-        facts[f"partner {name}"] = f"beside {name} (learns: {partner.learns}{start})"
-    if node.stage.steps:
-        facts["steps"] = f"steps: {', '.join(node.stage.steps)}"
-    if node.stage.augment is not None:
-        facts["augment"] = "augmented"
-    if node.start is not None:
-        facts["start"] = f"starts from {node.start}"
-    if node.holdouts:
-        facts["holdouts"] = "without " + " and ".join(f"group {k + 1} of {count}" for k, count in node.holdouts)
-    if node.all_labels:
-        facts["labels"] = "sees all labels"
-    if node.spoil is not None:
-        facts["spoil"] = f"knowledge: {node.spoil}"
-    return facts
-
-
-def _loss(name: str, options: Mapping[str, Any]) -> str:
-    """Return a loss with its weight and options: ``0.5 soft (temperature 4)``; what is so by default is left out."""
-    from limbeck.distillation import LOSSES
-
-    usual = {**LOSSES.options(str(options.get("loss", name))), "loss": name}
-    others = {key: value for key, value in options.items() if key != "weight" and value != usual.get(key)}
-    shown = ", ".join(f"{k} {v:g}" if isinstance(v, float) else f"{k} {v}" for k, v in others.items())
-    return f"{options.get('weight', 1):g} {name}" + (f" ({shown})" if shown else "")

@@ -134,7 +134,8 @@ def predict(
 ) -> None:
     """Predict new recordings with the student of a run.
 
-    The run's study says `refit: all`. Prints a row per window; what was left out is named on stderr.
+    The run's study says `refit: all`. Prints a row per window, or per step of a trace; what was left out is named on
+    stderr.
     """
     one_thread()
     _refuse_no_run(folder)
@@ -150,10 +151,12 @@ def predict(
         typer.echo(text, nl=False)
     else:
         Path(csv).write_text(text, encoding="utf-8")
-        typer.echo(f"{counted(len(predictions), 'window')} written to {csv}", err=True)
+        typer.echo(f"{counted(len(predictions), 'row')} written to {csv}", err=True)
 
 
 def _formatters(predictions: pd.DataFrame) -> dict[str, Any]:
-    """Return how columns of numbers are shown: times in tenths of a second, all else in thousandths."""
-    digits = {name: 1 if name in ("start", "end") else 3 for name in predictions.select_dtypes("number").columns}
+    """Return how columns of numbers are shown: times as finely as windows or steps need, all else in thousandths."""
+    width = float((predictions["end"] - predictions["start"]).min())
+    fine = next((digits for digits in (1, 2) if abs(width - round(width, digits)) < 1e-6), 3)
+    digits = {name: fine if name in ("start", "end") else 3 for name in predictions.select_dtypes("number").columns}
     return {name: lambda value, d=d: f"{value:.{d}f}" for name, d in digits.items()}

@@ -308,9 +308,9 @@ def one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
         For another value.
     """
     if value not in allowed:
-        raise LimbeckError(
-            f"{name}: expected one of {', '.join(allowed)}, found {value!r}.{did_you_mean(str(value), allowed)}"
-        )
+        near = did_you_mean(str(value).lower(), allowed)
+        meant = near if near.startswith(" Did you mean") else ""  # all that is allowed stands there already
+        raise LimbeckError(f"{name}: expected one of {', '.join(allowed)}, found {value!r}.{meant}")
     return value
 
 

@@ -397,10 +397,9 @@ def _sentence(
         found = f"{n_subjects} subject{'s' if n_subjects != 1 else ''} at {len(counts)} of them"
         return f"{unsaid}; it needs scores of two subjects at two numbers of labelled subjects, and there are {found}."
     if not rise.low > 0:
-        sign = "+" if rise.estimate >= 0 else ""
         return (
             f"{unsaid}, since {alone} is not shown to rise with labelled subjects (from {format_count(counts[0])} to "
-            f"{format_count(counts[-1])} of them {sign}{format_amount(rise.estimate, metric)} "
+            f"{format_count(counts[-1])} of them {format_amount(rise.estimate, metric, signed=True)} "
             f"{format_interval(rise, metric)})."
         )
     if not worth:

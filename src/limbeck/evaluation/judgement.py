@@ -225,7 +225,7 @@ class Judgement:
     metric : str
         What verdicts are made on.
     level : str
-        ``window`` or ``trial``: what counts as one sample.
+        ``window``, ``step`` (of a trace with several values per window) or ``trial``: what counts as one sample.
     alpha : float
         The level of the tests.
     arms : mapping of str to ArmScore

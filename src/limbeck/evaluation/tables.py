@@ -388,7 +388,19 @@ def class_counts(predictions: pd.DataFrame, n_classes: int) -> pd.DataFrame:
     return table.loc[natural_order(table.index)]
 
 
-def check_target(windows: pd.DataFrame, *, metric: str = "balanced_accuracy", classes: Sequence[str] = ()) -> None:
+def _truths(windows: pd.DataFrame, *, means: bool) -> pd.DataFrame:
+    """Return subject and target at every step of the windows that lack none, or of the mean of each."""
+    import pandas as pd
+
+    values = windows[["target"]].to_numpy(np.float64) if means else trace_values(windows)
+    known = np.isfinite(values).all(axis=1)
+    subjects = windows["subject"].to_numpy()[known].repeat(values.shape[1])
+    return pd.DataFrame({"subject": subjects, "target": values[known].reshape(-1)})
+
+
+def check_target(
+    windows: pd.DataFrame, *, metric: str = "balanced_accuracy", classes: Sequence[str] = (), level: str = "window"
+) -> None:
     """Refuse a target on which no two arms could be compared, before anything is trained.
 
     Parameters
@@ -400,6 +412,8 @@ def check_target(windows: pd.DataFrame, *, metric: str = "balanced_accuracy", cl
         What verdicts are made on; ``rmse`` is defined for a constant trace, all others need two values.
     classes : sequence of str
         Names of the classes in the order of their codes, for the message.
+    level : str
+        ``window``: every step of a trace counts; ``trial``: the means of windows do.
 
     Raises
     ------
@@ -412,8 +426,10 @@ def check_target(windows: pd.DataFrame, *, metric: str = "balanced_accuracy", cl
     used = windows
     if "calibration" in windows.columns:
         used = windows[~windows["calibration"].to_numpy(dtype=bool)]
+    if kind == "trace":
+        used = _truths(used, means=level == "trial")
     values = used.groupby(used["subject"].astype(str), observed=True)["target"].unique()
-    if any(len(found) > 1 for found in values):
+    if any(len(found) > 1 for found in values) or not len(values):
         return
     held = []
     for subject in natural_order(values.index)[:SUBJECTS_SHOWN]:

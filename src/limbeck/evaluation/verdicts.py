@@ -190,10 +190,11 @@ def _judge_variant(
     chosen = pd.DataFrame({arm: scores[rules.metric.name].xs(arm, level="arm") for arm in arms})
     chosen = chosen.reindex(tables.natural_order(chosen.index)).rename_axis(index="subject", columns="arm")
     drafts = [_draft(comparison, chosen, rules) for comparison in comparisons]
+    in_steps = rules.level == "window" and "step" in frame and frame["step"].notna().any()
     judgement = Judgement(
         variant=variant,
         metric=rules.metric.name,
-        level=rules.level,
+        level="step" if in_steps else rules.level,
         alpha=rules.alpha,
         arms=_arm_scores(samples, scores, arms, rules),
         verdicts=(),

@@ -16,6 +16,7 @@ __all__ = [
     "format_amount",
     "format_interval",
     "format_level",
+    "format_number",
     "format_p",
     "lacking_classes_warning",
     "single_class_warning",
@@ -27,15 +28,23 @@ SUBJECTS_SHOWN = 8
 """Subjects that a warning names."""
 
 
-def format_amount(value: float, metric: Metric) -> str:
+def format_number(value: float, digits: int, *, signed: bool = False) -> str:
+    """Write a number with a true minus sign; one that is shown as zero has no sign."""
+    text = f"{value:+.{digits}f}" if signed else f"{value:.{digits}f}"
+    return text.replace("-", "−") if float(text) else text.lstrip("+-")
+
+
+def format_amount(value: float, metric: Metric, *, signed: bool = False) -> str:
     """Write a difference: in points for shares, else as it is."""
-    return f"{100 * value:.1f} points" if metric.in_points else f"{value:.3f}"
+    if metric.in_points:
+        return f"{format_number(100 * value, 1, signed=signed)} points"
+    return format_number(value, 3, signed=signed)
 
 
 def format_interval(gain: Interval, metric: Metric) -> str:
     """Write the limits of an interval of a difference."""
     scale, digits = (100, 1) if metric.in_points else (1, 3)
-    return f"[{scale * gain.low:.{digits}f}, {scale * gain.high:.{digits}f}]"
+    return f"[{format_number(scale * gain.low, digits)}, {format_number(scale * gain.high, digits)}]"
 
 
 def format_p(p: float) -> str:
@@ -50,6 +59,10 @@ def format_level(alpha: float, n_claims: int) -> str:
 
 def _list(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _kinds(controls: Sequence[str]) -> str:
+    return _list([kind.replace("_", " ") for kind in controls])
 
 
 def verdict_sentence(
@@ -90,7 +103,8 @@ def verdict_sentence(
     if claim:
         return f"Teaching helped: {beats} and every credit control ({format_p(p_claim_holm)} after Holm over {claims})."
     if over_alone.p_sign_flip > alpha:
-        return _no_evidence(over_alone, metric, smallest_gain, format_level(alpha, n_claims))
+        missing = _not_run(controls)
+        return _no_evidence(over_alone, metric, smallest_gain, format_level(alpha, n_claims), missing)
     if gain.estimate <= 0:
         return (
             f"Teaching hurt: {taught} falls behind {alone} by {format_amount(-gain.estimate, metric)} "
@@ -98,13 +112,12 @@ def verdict_sentence(
         )
     unbeaten = [d.kind for d in controls if d.gain.estimate <= 0 or d.p_sign_flip > alpha]
     if unbeaten:
-        return f"{_capital(beats)}, but not {_list(unbeaten)}: {_why_no_credit(unbeaten)}."
-    missing = [kind for kind in REQUIRED_CREDIT if kind not in {d.kind for d in controls}]
+        return f"{_capital(beats)}, but not {_kinds(unbeaten)}: {_why_no_credit(unbeaten)}."
+    missing = _not_run(controls)
     if missing:
         return (
-            f"{_capital(beats)} ({format_p(over_alone.p_sign_flip)}), but the credit "
-            f"control{'s' if len(missing) > 1 else ''} {_list(missing)} {'were' if len(missing) > 1 else 'was'} not "
-            "run: what the gain comes from is open, and nothing is claimed."
+            f"{_capital(beats)} ({format_p(over_alone.p_sign_flip)}), but {missing}: what the gain comes from is open, "
+            "and nothing is claimed."
         )
     return (
         f"{_capital(beats)} and every credit control ({format_p(p_claim)}), but not after Holm over {claims} "
@@ -112,7 +125,16 @@ def verdict_sentence(
     )
 
 
-def _no_evidence(over_alone: Difference, metric: Metric, smallest_gain: float, level: str) -> str:
+def _not_run(controls: Sequence[Difference]) -> str:
+    """Say which of the credit controls that a claim needs were not run; nothing where all were."""
+    missing = [kind for kind in REQUIRED_CREDIT if kind not in {d.kind for d in controls}]
+    if not missing:
+        return ""
+    several = len(missing) > 1
+    return f"the credit control{'s' if several else ''} {_kinds(missing)} {'were' if several else 'was'} not run"
+
+
+def _no_evidence(over_alone: Difference, metric: Metric, smallest_gain: float, level: str, missing: str) -> str:
     gain, n = over_alone.gain, over_alone.n_subjects
     if np.isposinf(smallest_gain):
         shown = f"{n} subjects are too few to show any gain at {level}"
@@ -121,13 +143,12 @@ def _no_evidence(over_alone: Difference, metric: Metric, smallest_gain: float, l
     else:
         amount = format_amount(smallest_gain, metric)
         shown = (
-            f"the smallest gain over {over_alone.other} that these {n} subjects could show at {level} is {amount}, and "
-            "the claim also asks for the controls"
+            f"the smallest gain over {over_alone.other} that these {n} subjects could show at {level} is {amount}"
+            + (f"; {missing}, so none could be claimed" if missing else ", and the claim also asks for the controls")
         )
-    sign = "+" if gain.estimate >= 0 else ""
     return (
         f"No evidence that teaching helped: {over_alone.arm} against {over_alone.other} is "
-        f"{sign}{format_amount(gain.estimate, metric)} {format_interval(gain, metric)} "
+        f"{format_amount(gain.estimate, metric, signed=True)} {format_interval(gain, metric)} "
         f"({format_p(over_alone.p_sign_flip)}); {shown}."
     )
 
@@ -150,19 +171,19 @@ def _why_no_credit(unbeaten: Sequence[str]) -> str:
 
 def clock_warning(clock: str, score: float, beaten: Mapping[str, float], metric: Metric) -> str:
     """Say that a predictor that knows only the schedule scores above arms that read sensors."""
-    arms = _list([f"{arm} ({value:.2f})" for arm, value in beaten.items()])
+    arms = _list([f"{arm} ({format_number(value, 2)})" for arm, value in beaten.items()])
     return (
-        f"The clock alone ({clock}) scores {score:.2f} ({metric.label}), better than {arms}. Where everyone follows "
-        "one schedule, time tells the target without any sensor: a high score on these data is no proof of reading "
-        "physiology."
+        f"The clock alone ({clock}) scores {format_number(score, 2)} ({metric.label}), better than {arms}. Where "
+        "everyone follows one schedule, time tells the target without any sensor: a high score on these data is no "
+        "proof of reading physiology."
     )
 
 
 def below_baseline_warning(arm: str, score: float, baseline: str, baseline_score: float, metric: Metric) -> str:
     """Say that an arm scores worse than a dummy that knows no signal."""
     return (
-        f"{_capital(arm)} scores {score:.3f} ({metric.label}), worse than {baseline} ({baseline_score:.3f}), which "
-        "knows no signal; gains over it mean little."
+        f"{_capital(arm)} scores {format_number(score, 3)} ({metric.label}), worse than {baseline} "
+        f"({format_number(baseline_score, 3)}), which knows no signal; gains over it mean little."
     )
 
 

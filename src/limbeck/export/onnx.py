@@ -43,7 +43,8 @@ def to_onnx(
     """Write a network as an ONNX file.
 
     The file has one input per modality, called like it, of shape (batch, channels, samples) or (batch, features) and
-    float32, and the output ``prediction``; any number of windows goes in at once. It is run beside the network on
+    float32, and the output ``prediction`` of shape (batch, n_outputs) or, of a network that predicts a value per step,
+    (batch, n_steps, 1); any number of windows goes in at once. It is run beside the network on
     random windows, another number of them than it was exported with, before it appears under its name.
 
     Parameters

@@ -32,7 +32,7 @@ class ShownEfficiency:
     where : str
         What the variants of the curve have in common (``target=valence``); ``""`` when a study sweeps nothing else.
     level : str
-        ``window`` or ``trial``.
+        ``window``, ``step`` or ``trial``.
     found : LabelEfficiency
         The curve.
     """

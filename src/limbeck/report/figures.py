@@ -341,11 +341,11 @@ EFFICIENCY_LINES: Mapping[str, tuple[str, str, str, float]] = {
     "self_taught": (*LOOKS["own_input"], "--", 1.025),
     "taught": (*LOOKS["taught"], "-", 1.0),
 }
-"""Colour, marker, dashes, and where beside its number an interval is drawn, so that none covers another."""
+"""Colour, marker, dashes, and where beside its number a line is drawn, so that none covers another."""
 
 
 def label_efficiency(found: LabelEfficiency, *, name: str) -> Markup:
-    """Draw score against labelled subjects, on a logarithmic axis: alone, self-taught and taught, and all labels.
+    """Draw score against labelled subjects, on a logarithmic axis: alone, own input and taught, and all labels.
 
     A dotted line leads from taught to where alone scores the same, which is what teaching was worth.
 
@@ -369,11 +369,11 @@ def label_efficiency(found: LabelEfficiency, *, name: str) -> Markup:
         for line, (colour, marker, dashes, beside) in EFFICIENCY_LINES.items():
             rows = found.scores[found.scores["line"] == line]
             if len(rows):
-                place = rows["labelled"].to_numpy(float)
-                axes.vlines(place * beside, rows["low"], rows["high"], color=colour, linewidth=1.8, alpha=0.55)
+                place = rows["labelled"].to_numpy(float) * beside
+                axes.vlines(place, rows["low"], rows["high"], color=colour, linewidth=1.8, alpha=0.55)
                 axes.plot(
                     place, rows["score"], color=colour, marker=marker, linestyle=dashes, linewidth=1.6, markersize=6,
-                    markeredgewidth=0, label=line.replace("_", "-"),
+                    markeredgewidth=0, label="own input" if line == "self_taught" else line,
                 )  # fmt: skip
         _worth_lines(axes, found)
         axes.set_xticks(counts, [_count_tick(labelled, found) for labelled in counts])
@@ -383,7 +383,9 @@ def label_efficiency(found: LabelEfficiency, *, name: str) -> Markup:
         axes.margins(y=0.1)
         axes.set_xlabel("subjects with labels")
         axes.set_ylabel(words.metric_label(found.metric))
-        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=4, borderaxespad=0.2, columnspacing=1.4)
+        axes.legend(
+            loc="lower right", bbox_to_anchor=(1, 1), ncols=4, borderaxespad=0.2, columnspacing=1.4, handlelength=3
+        )
         title = f"{words.metric_label(found.metric)} against the number of labelled subjects. {found.sentence}"
         return _to_svg(figure, name=name, title=title)
 

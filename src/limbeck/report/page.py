@@ -25,6 +25,9 @@ __all__ = ["render", "write_whole"]
 
 HISTORY = ("variant", "arm", "repetition", "fold", "seed", "epoch", "split", "loss")
 
+CHOICES_SHOWN = 30
+"""Folds, at most, for each of which is said what was chosen there."""
+
 LEFT_OUT_SHOWN = 8
 """Longer lists of what was left out are folded."""
 
@@ -80,6 +83,7 @@ def _page(record: StudyRecord, judgements: Sequence[Judgement], history: pd.Data
         for number, judgement in enumerate(judgements, start=1)
     ]
     verdicts = [verdict for variant in variants for verdict in variant["verdicts"]]
+    claimable = any(verdict["claimable"] for verdict in verdicts)
     metric = judgements[0].metric if judgements else ""
     environment = {key: value for key, value in record.environment.items() if key != "packages"}
     arms = _arms(record)
@@ -100,9 +104,11 @@ def _page(record: StudyRecord, judgements: Sequence[Judgement], history: pd.Data
         "data": _data(record),
         "arms": [row for row in arms if not row["derived"]] or arms,
         "derived_arms": [row for row in arms if row["derived"]] if any(not row["derived"] for row in arms) else [],
+        "choices": _choices(record),
         "glossary": _glossary(judgements, worth=bool(efficiencies)),
         "variants": variants,
         "smallest": [verdict["overview"] for verdict in verdicts],
+        "claimable": claimable,
         "quality": (quality := _quality(record)),
         "quality_kinds": [kind for kind in words.QUALITY if any(kind in row["kinds"] for row in quality)],
         "quality_subjects": _quality_by_subject(record),
@@ -303,7 +309,10 @@ def _efficiency(identifier: str, shown: ShownEfficiency) -> dict[str, Any]:
 
 
 def _efficiency_caption(found: LabelEfficiency) -> str:
-    caption = "Mean over subjects, its 95 % interval beside; the axis of labelled subjects is logarithmic."
+    caption = (
+        "Mean over subjects with its 95 % interval; lines stand a little beside each other, so that none covers "
+        "another. The axis of labelled subjects is logarithmic."
+    )
     drawn = [held for held in found.worth if np.isfinite(held.matched.estimate) and held.extra.estimate > 0]
     if drawn:
         caption += (
@@ -442,10 +451,11 @@ def _arms(record: StudyRecord) -> list[dict[str, Any]]:
     variants = {str(row.get("variant") or "") for row in record.arms}
     found: dict[tuple[Any, ...], list[str]] = {}
     for row in record.arms:
-        parts = [*(_listed(row.get(key)) for key in ("inputs", "model", "taught_by", "loss")), _chosen(row)]
+        told = (_listed(row.get(key)) for key in ("inputs", "model", "taught_by", "loss"))
+        parts = [*told, "; ".join(row.get("besides") or ()), _chosen(row)]
         definition = (str(row.get("arm", "")), _model_size(row.get("parameters")), bool(row.get("optimistic")), *parts)
         found.setdefault(definition, []).append(str(row.get("variant") or ""))
-    names = ("arm", "size", "optimistic", "inputs", "model", "taught_by", "loss", "chosen")
+    names = ("arm", "size", "optimistic", "inputs", "model", "taught_by", "loss", "besides", "chosen")
     return [
         {
             **dict(zip(names, definition, strict=True)),
@@ -457,9 +467,35 @@ def _arms(record: StudyRecord) -> list[dict[str, Any]]:
 
 
 def _chosen(row: Mapping[str, Any]) -> str:
-    """Say how often each candidate was chosen in the folds, where there was a choice."""
-    counts = row.get("chosen") or {}
-    return ", ".join(f"{candidate} in {count}" for candidate, count in counts.items())
+    """Say how often each candidate was chosen, and of how many times, where there was a choice."""
+    counts = dict(row.get("chosen") or {})
+    total = sum(counts.values())
+    folds = len({choice["fold"] for choice in row.get("choices") or ()})
+    unit = f"{total} fold{'s' if total != 1 else ''}" if folds == total else f"{total} trainings"
+    first, *others = [f"{candidate} in {count or 'none'}" for candidate, count in counts.items()] or [""]
+    return ", ".join([f"{first} of {unit}", *others]) if first else ""
+
+
+def _choices(record: StudyRecord) -> list[dict[str, Any]]:
+    """Tell by variant what was chosen in each fold by every arm that chooses itself, where that is a short table."""
+    arms = [row for row in record.arms if row.get("choices") and "/" not in str(row.get("arm"))]
+    tables = []
+    for variant in dict.fromkeys(str(row.get("variant") or "") for row in arms):
+        own = [row for row in arms if str(row.get("variant") or "") == variant]
+        places = own[0]["choices"]
+        if len(places) > CHOICES_SHOWN:
+            continue
+        several = [key for key in ("repetition", "seed") if len({place[key] for place in places}) > 1]
+        rows = [
+            {
+                "place": ", ".join([str(place["fold"] + 1), *(f"{key} {place[key]}" for key in several)]),
+                "tested": words.label(place["tested"], 80),
+                "chosen": [row["choices"][number]["chosen"] for row in own],
+            }
+            for number, place in enumerate(places)
+        ]
+        tables.append({"where": variant, "arms": [str(row["arm"]) for row in own], "rows": rows})
+    return tables
 
 
 def _model_size(count: Any) -> str:
@@ -586,6 +622,7 @@ def _verdict(
         "taught": means.get(comparison.taught, "–"),
         "teacher": means.get(comparison.teacher or "", "–"),
         "ceiling": means.get(comparison.ceiling or "", "–"),
+        "ceiling_arm": comparison.ceiling if comparison.ceiling in means else "",
         "gap": gap["value"] if gap else "–",
         "gap_interval": gap["interval"] if gap else "",
         "p": held["p_claim_holm"],

@@ -30,9 +30,10 @@ class StudyRecord:
         ``split repetitions seeds labelled validation normalisation`` and whatever else describes it; a value may be a
         mapping of variant to value.
     arms : sequence of mapping
-        One per variant and arm: ``variant arm model inputs parameters taught_by loss chosen role optimistic``; missing
-        keys read as unknown. `chosen` counts how often each candidate was chosen in the folds; `optimistic` marks an
-        arm whose selection has seen the test subjects.
+        One per variant and arm: ``variant arm model inputs parameters taught_by loss besides chosen choices role
+        optimistic``; missing keys read as unknown. `besides` are phrases on partners, steps and the like; `chosen`
+        counts how often each candidate was chosen, and `choices` says which in each fold (``repetition fold seed tested
+        chosen``); `optimistic` marks an arm whose selection has seen the test subjects.
     quality : sequence of mapping
         Of the signals, one per variant and modality: ``variant`` and the keys of
         :func:`limbeck.windows.quality_summary`.

@@ -149,7 +149,7 @@ def _efficiency(shown: ShownEfficiency, *, plain: bool, encoding: str) -> Table:
     table = _empty(plain=plain)
     columns = {"labelled": "labelled", "alone": "alone", "taught": "taught"}
     if shown.found.self_taught is not None:
-        columns["self_taught"] = "self-taught"
+        columns["self_taught"] = "own input"
     columns |= {"worth": "worth", "worth_interval": "interval"}
     for key, title in columns.items():
         table.add_column(title, justify="left" if key in ("labelled", "worth_interval") else "right", no_wrap=True)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from limbeck.evaluation.wording import format_number
 from limbeck.metrics import METRICS
 
 if TYPE_CHECKING:
@@ -182,17 +183,15 @@ def gain_unit(metric: str) -> str:
 
 def score(value: float | None) -> str:
     """Return a score with three decimals, a dash where there is none."""
-    return "–" if value is None or not math.isfinite(value) else _minus(f"{value:.3f}")
+    return "–" if value is None or not math.isfinite(value) else format_number(value, 3)
 
 
 def gain(value: float | None, metric: str, *, sign: bool = True) -> str:
     """Return a difference of scores: ``+4.7`` points, or ``+0.047`` for metrics that have no points."""
     if value is None or not math.isfinite(value):
         return "–"
-    text = f"{100 * value:+.1f}" if metric in IN_POINTS else f"{value:+.3f}"
-    if float(text) == 0:
-        text = text[1:]
-    return _minus(text if sign else text.removeprefix("+"))
+    scale, digits = (100, 1) if metric in IN_POINTS else (1, 3)
+    return format_number(scale * value, digits, signed=sign)
 
 
 def interval(value: Interval | None, metric: str | None = None) -> str:
@@ -205,7 +204,7 @@ def interval(value: Interval | None, metric: str | None = None) -> str:
 
 def share(value: float | None) -> str:
     """Return a share as a whole percentage."""
-    return "–" if value is None or not math.isfinite(value) else _minus(f"{100 * value:.0f} %")
+    return "–" if value is None or not math.isfinite(value) else f"{format_number(100 * value, 0)} %"
 
 
 def p_value(value: float | None) -> str:
@@ -264,7 +263,3 @@ def optimistic_arms(arms: Any) -> list[str]:
     """Return the names of arms that are marked optimistic, with their variant where there is one."""
     marked = [row for row in arms if row.get("optimistic")]
     return [f"{row['arm']} ({row['variant']})" if row.get("variant") else str(row["arm"]) for row in marked]
-
-
-def _minus(text: str) -> str:
-    return text.replace("-", "−")

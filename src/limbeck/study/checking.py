@@ -280,7 +280,10 @@ def _choice_mistakes(definition: Mapping[str, Any]) -> list[str]:
         first, _, rest = str(key).partition(".")
         name, _, within = rest.partition(".")
         if first != "stages" or not name:
-            mistakes.append(f"choose.{key}: expected a key of a stage, such as stages.taught.loss.soft.weight.")
+            mistakes.append(
+                f"choose.{key}: expected a key of a stage, such as stages.taught.loss.soft.weight, or an option of a "
+                "recipe under distil, such as distil.weight."
+            )
             continue
         if name not in stages:
             mistakes.append(f"choose.{key}: there is no stage '{name}'.{did_you_mean(name, stages)}")
@@ -336,7 +339,7 @@ def _candidate_mistakes(definition: Mapping[str, Any]) -> list[str]:
             try:
                 Stage.model_validate(stage)
             except ValidationError as error:
-                mistakes += [f"stages.{name}.{mistake}" for mistake in explain(error)]
+                mistakes += [f"stages.{name}.{mistake}" for mistake in explain(error, Stage)]
             for mistake in mistakes:
                 # What reads a signal, stands in a circle, or differs is looked at over all candidates.
                 over_all = mistake.startswith(("signals.", "stages: ")) or " differ in " in mistake
@@ -375,7 +378,9 @@ def _target_mistakes(definition: Mapping[str, Any]) -> list[str]:
             continue
         names[name] = target.name
         if target.rate is not None:
-            mistakes.append(f"stages.{name}.target.rate: the target of a stage has one value per window; leave it out.")
+            mistakes.append(
+                f"stages.{name}.target.rate: the target of a stage has one value per window; leave rate out."
+            )
     for name, stage in stages.items():
         if not isinstance(stage, Mapping):
             continue
@@ -386,7 +391,7 @@ def _target_mistakes(definition: Mapping[str, Any]) -> list[str]:
                 shown = [names[str(name_)] or "the study's target" for name_ in (other, name)]
                 mistakes.append(
                     f"stages.{name}.taught_by: '{other}' predicts {shown[0]} and '{name}' predicts {shown[1]}; of a "
-                    "teacher with another target take features (hint, similarity), not what it predicts."
+                    "teacher with another target take features (hint, sp), not what it predicts."
                 )
     comparisons = definition.get("compare")
     for position, comparison in enumerate(comparisons if isinstance(comparisons, list) else []):
@@ -568,7 +573,7 @@ def _teaching_mistakes(name: str, stage: Stage | None) -> list[str]:
     if stage.crossfit is not None and features:
         mistakes.append(
             f"stages.{name}.crossfit: features of different teachers live in different spaces, so "
-            f"{' and '.join(features)} cannot be cross-fitted; use soft or a relational loss (similarity, rkd)."
+            f"{' and '.join(features)} cannot be cross-fitted; use soft or a relational loss (sp, rkd)."
         )
     mistakes += _knowledge_use_mistakes(name, stage, losses)
     if stage.unlabelled and not stage.learns_without_labels:

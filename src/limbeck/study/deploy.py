@@ -403,7 +403,10 @@ def _load_network(file: Path) -> tuple[dict[str, Any], torch.nn.Module]:
     try:
         description = json.loads(file.read_text(encoding="utf-8"))
         if description["format"] != FORMAT:
-            raise LimbeckError(f"{file} has format {description['format']}; this version reads {FORMAT}.")
+            raise LimbeckError(
+                f"{file} has format {description['format']}; this version reads {FORMAT}. Run the study again (with "
+                "`refit: all`), which writes the student anew."
+            )
         shapes = {
             modality: InputShape(len(layout["features"]))
             if "features" in layout

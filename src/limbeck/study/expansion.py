@@ -6,7 +6,8 @@ The stages of a recipe stand above those of the user, so that these may be ``lik
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +15,11 @@ from limbeck.distillation.controls import CREDIT, DIAGNOSTICS
 from limbeck.distillation.recipes import RECIPES, Party, Recipe, Site
 from limbeck.distillation.recipes.contract import reads_many
 from limbeck.errors import LimbeckError, StudyError, did_you_mean
+from limbeck.models.contract import MODELS
+from limbeck.study.keys import exact, set_key
 from limbeck.targets import written_out
 
-__all__ = ["expand_recipes", "expanded", "recipes_of"]
+__all__ = ["expand_recipes", "expanded", "recipe_of", "recipes_of", "with_recipes"]
 
 KEYS = ("teacher", "student", "controls", "diagnostics", "crossfit", "knowledge", "unlabelled")
 """What stands under ``distil`` beside recipes and their options."""
@@ -52,13 +55,62 @@ def expand_recipes(definition: dict[str, Any]) -> list[str]:
     stages = definition.get("stages")
     compare = definition.get("compare")
     written = stages if isinstance(stages, Mapping) else {}
-    expansion = _Expansion(given, written, _kind_of(definition.get("target")))
+    kind = _kind_of(definition.get("target"))
+    protocol = definition.get("protocol")
+    labelled = protocol.get("labelled", "all") if isinstance(protocol, Mapping) else "all"
+    expansion = _Expansion(given, written, kind, labelled)
     expansion.expand()
+    if not expansion.mistakes and isinstance(definition.get("choose"), Mapping):
+        _expand_choices(definition, given, expansion)
     if not expansion.mistakes:
         made = _unshared(expansion.stages)
         definition["stages"] = {**made, **written} if isinstance(stages, Mapping | None) else stages
         definition["compare"] = [*expansion.compare, *compare] if isinstance(compare, list) else expansion.compare
     return expansion.mistakes
+
+
+def _expand_choices(definition: dict[str, Any], given: Mapping[str, Any], expansion: _Expansion) -> None:
+    """Replace options of recipes under ``choose`` by the key of a stage that each of them is; add what is none."""
+    found: dict[str, Any] = {}
+    for key, values in definition["choose"].items():
+        if not str(key).startswith("distil.") or not isinstance(values, list):
+            found[key] = values
+            continue
+        leaves: list[dict[str, Any]] = []
+        for value in values:
+            one = copy.deepcopy(dict(given))
+            wrong = set_key(one, str(key).removeprefix("distil."), copy.deepcopy(value), prefix="choose.distil.")
+            other = _Expansion(one, expansion.written, expansion.kind, expansion.labelled)
+            other.expand()
+            told = wrong or [f"choose.{key}: {mistake}" for mistake in other.mistakes]
+            expansion.mistakes += [mistake for mistake in told if mistake not in expansion.mistakes]
+            whole: dict[str, Any] = {}
+            for name, stage in other.stages.items():
+                whole[name] = {**whole.get(stage.get("like"), {}), **stage}
+            leaves.append(_leaves(whole, "stages"))
+        if expansion.mistakes:
+            continue
+        every = dict.fromkeys(name for own in leaves for name in own)
+        changed = [name for name in every if len({exact(own.get(name)) for own in leaves}) > 1]
+        # An option that is handed on as it is; where it is the default it is not written.
+        if len(changed) == 1 and all(
+            own[changed[0]] == value for own, value in zip(leaves, values, strict=True) if changed[0] in own
+        ):
+            found[changed[0]] = values
+        else:
+            expansion.mistakes.append(
+                f"choose.{key}: what is chosen is one key of a stage, and this option changes "
+                f"{', '.join(changed) or 'none'}; name keys as these, choose: {{stages.NAME.KEY: [...]}}, or make a "
+                f"study of each value, sweep: {{{key}: [...]}}."
+            )
+    definition["choose"] = found
+
+
+def _leaves(value: Any, key: str) -> dict[str, Any]:
+    """Return what stands in nested mappings, by keys such as ``stages.taught.loss.soft.weight``."""
+    if not isinstance(value, Mapping) or not value:
+        return {key: value}
+    return {leaf: own for name, one in value.items() for leaf, own in _leaves(one, f"{key}.{name}").items()}
 
 
 def _unshared(value: Any) -> Any:
@@ -89,6 +141,50 @@ def recipes_of(definition: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
+def recipe_of(stage: str, recipes: Mapping[str, str]) -> str:
+    """Return the recipe whose arm a stage is, or leads to, of those by arm; empty for others."""
+    own = [arm for arm in recipes if stage == arm or stage.startswith(f"{arm}_")]
+    return recipes[max(own, key=len)] if own and "/" not in stage else ""
+
+
+def with_recipes(mistakes: Iterable[str], definition: Mapping[str, Any]) -> list[str]:
+    """Say of mistakes in stages that a recipe made, which nobody wrote, that it did.
+
+    Parameters
+    ----------
+    mistakes : iterable of str
+        Sentences behind keys.
+    definition : mapping
+        The study as it was written, in which ``distil`` was found right.
+    """
+    given = definition.get("distil")
+    if not isinstance(given, Mapping):
+        return list(mistakes)
+    written = definition["stages"] if isinstance(definition.get("stages"), Mapping) else {}
+    recipes = recipes_of(definition)
+    parties = {"teacher": "teacher", "alone": "student"}
+    within = [(mistake, *mistake.partition(".")[2].partition(".")[::2]) for mistake in mistakes]
+    theirs = {rest for _, name, rest in within if name in parties and name not in written}
+    found = []
+    for mistake, stage, rest in within:
+        if rest in theirs and recipe_of(stage, recipes) and stage not in written:
+            continue  # taken over from student or teacher, where it is told
+        place, colon, what = mistake.partition(": ")
+        names = [name for name in re.findall(r"(?<![\w.])stages\.(\w+)", place) if name not in written]
+        for name, party in parties.items():
+            if name in names and isinstance(given.get(party), Mapping):
+                place = re.sub(rf"(?<![\w.])stages\.{name}\b", f"distil.{party}", place)
+        idle = re.match(r"own_input of '(\w+)'", what) if place.startswith("compare.") else None
+        if idle and idle[1] in recipes:
+            place = "distil.controls"
+        made = [f"{name} by the recipe {recipe_of(name, recipes)}" for name in names if recipe_of(name, recipes)]
+        mistake = f"{place}{colon}{what}" + (f" (distil makes {', '.join(made)}.)" if made else "")
+        if "steps.feedback.quiz" in mistake and "quiz" not in str(written):
+            mistake = mistake.replace("steps.feedback.quiz", "distil.quiz")
+        found.append(mistake)
+    return found
+
+
 def _kind_of(target: Any) -> str:
     """Return the kind of a target, or of the first of several; one that is wrong in itself is told of elsewhere."""
     target = target[0] if isinstance(target, list) and target else target
@@ -108,8 +204,8 @@ class _Arm:
 
 
 class _Expansion:
-    def __init__(self, given: Mapping[str, Any], written: Mapping[str, Any], kind: str) -> None:
-        self.given, self.written, self.kind = given, written, kind
+    def __init__(self, given: Mapping[str, Any], written: Mapping[str, Any], kind: str, labelled: Any) -> None:
+        self.given, self.written, self.kind, self.labelled = given, written, kind, labelled
         self.mistakes: list[str] = []
         self.stages: dict[str, Any] = {}
         self.compare: list[dict[str, Any]] = []
@@ -202,7 +298,14 @@ class _Expansion:
         return None if recipe is None else _Arm(f"{key}.{name}", str(name), recipe)
 
     def _recipe(self, key: str, name: Any, options: Mapping[str, Any]) -> Recipe | None:
-        if not isinstance(name, str) or name not in RECIPES:
+        if not isinstance(name, str):
+            beside = "recipe: NAME" if key == "distil" else "{NAME: {OPTION: VALUE}}"
+            self.mistakes.append(
+                f"{key}: expected the name of a recipe, found {exact(name)}; its options stand beside it: {beside}"
+                f"{', OPTION: VALUE' if key == 'distil' else ''}."
+            )
+            return None
+        if name not in RECIPES:
             self.mistakes.append(f"{key}: there is no recipe '{name}'.{did_you_mean(str(name), RECIPES)}")
             return None
         allowed = RECIPES.options(name)
@@ -218,7 +321,13 @@ class _Expansion:
         try:
             recipe: Recipe = RECIPES[name](**options)
         except LimbeckError as error:
-            self.mistakes += [f"{key}.{line}" for line in str(error).splitlines()]
+            self.mistakes += _placed(key, error)
+            return None
+        if self.labelled == "all" and "unlabelled windows" in recipe.needs:
+            self.mistakes.append(
+                f"{key}: the recipe '{name}' learns from windows whose labels are hidden, and protocol.labelled is "
+                "all; write fewer subjects than there are to train on, or take another recipe."
+            )
             return None
         if self.kind not in recipe.kinds:
             self.mistakes.append(
@@ -266,13 +375,16 @@ class _Expansion:
         self.mistakes += [
             f"distil.{role}.{key}: this key is needed." for key in ("model", "inputs") if key not in given
         ]
+        party = Party(stage, copy.deepcopy(dict(given)))
+        if party.model and party.model not in MODELS:
+            self.mistakes.append(f"distil.{role}.model: there is no such model.{did_you_mean(party.model, MODELS)}")
         self.mistakes += [
             f"distil.{role}.{key}: there is no such key.{did_you_mean(str(key), allowed)} What is more than that is a "
             f"stage: write it under stages, and its name here."
             for key in given
             if key not in allowed
         ]
-        return Party(stage, copy.deepcopy(dict(given)))
+        return party
 
     def _resolved(self, name: str) -> dict[str, Any]:
         """Return a stage of the user with what it inherits; what is wrong with that is told elsewhere."""
@@ -309,7 +421,7 @@ class _Expansion:
         try:
             stages = arm.recipe.stages(site)
         except LimbeckError as error:
-            self.mistakes += [f"{arm.key}.{line}" for line in str(error).splitlines()]
+            self.mistakes += _placed(arm.key, error)
             return
         last = stages[arm.name]
         for key in ARM:
@@ -345,6 +457,19 @@ class _Expansion:
         model = recipe.teacher_model(site)
         readable = not model or reads_many(model, len(site.student.inputs)) or "features" not in recipe.needs
         return [kind for kind in CREDIT if kind in meaningful and (readable or kind != "own_input")]
+
+
+def _placed(key: str, error: LimbeckError) -> list[str]:
+    """Return what a recipe says of its options, of teacher or student, or of itself, each behind its key."""
+    found = []
+    for line in str(error).splitlines():
+        option = re.match(r"[a-z_]+(?=[.:])", line)
+        if option and option[0] in ("teacher", "student") and key != "distil":
+            place, _, rest = line.partition(": ")
+            found.append(f"distil.{place}, for {key.rpartition('.')[2]}: {rest}")
+        else:
+            found.append(f"{key}.{line}" if option else f"{key}: {line}")
+    return found
 
 
 def _role(name: str) -> str:

@@ -16,18 +16,34 @@ NAME_OR_PLACE = re.compile(f"{NAME.pattern}|[0-9]+")
 """A part of a key such as ``stages.taught.taught_by.0``."""
 
 
-def explain(error: ValidationError) -> list[str]:
-    """Turn pydantic's findings into sentences that name the key, with the nearest allowed one."""
+WANTED = {
+    "protocol.split": "expected leave_one_subject_out, or a number of folds of at least 2",
+    "protocol.labelled": "expected all, or a number of subjects of at least 1",
+    "protocol.validation": "expected a number of subjects, or a share of them below 1",
+}
+"""By key of several kinds what is expected there, where that of each kind would be no sentence."""
+
+
+def explain(error: ValidationError, whole: type[BaseModel] = Variant) -> list[str]:
+    """Turn pydantic's findings into sentences that name the key, with the nearest allowed one.
+
+    Parameters
+    ----------
+    error : ValidationError
+        What was found.
+    whole : type of pydantic model
+        What was checked: a study without its sweep, or a part of one, whose keys the sentences begin with.
+    """
     mistakes = []
     refused: dict[str, tuple[list[str], Any]] = {}
     for problem in error.errors(include_url=False):
         location = [str(part) for part in problem["loc"] if not _is_union_tag(part)]
         key = ".".join(location)
         if problem["type"] == "extra_forbidden":
-            allowed = _allowed_keys(problem["loc"][:-1])
+            allowed = _allowed_keys(problem["loc"][:-1], whole)
             if location[:1] == ["stages"]:
                 allowed = {*allowed, "like"}
-            elif len(location) == 1:
+            elif len(location) == 1 and whole is Variant:
                 allowed = {*allowed, "distil", "sweep"}
             mistakes.append(f"{key}: there is no such key.{did_you_mean(location[-1], allowed)}")
         elif problem["type"] == "missing":
@@ -38,7 +54,8 @@ def explain(error: ValidationError) -> list[str]:
             # A key that may be of several kinds is refused once per kind; that is one mistake.
             refused.setdefault(key, ([], problem["input"]))[0].append(_wanted(problem))
     mistakes += [
-        f"{key}: {' or '.join(dict.fromkeys(wanted))}, found {_cropped(value)}." + _near(wanted, value)
+        f"{key}: {WANTED.get(key) or ' or '.join(dict.fromkeys(wanted))}, found {_cropped(value)}."
+        + _near(wanted, value)
         for key, (wanted, value) in refused.items()
     ]
     return list(dict.fromkeys(mistakes))
@@ -67,9 +84,8 @@ def _is_union_tag(part: int | str) -> bool:
     return not is_key or part in ("Calibrated", "int", "float", "function")
 
 
-def _allowed_keys(location: tuple[int | str, ...]) -> set[str]:
-    """Return the keys that a place of the grammar takes."""
-    model: type[BaseModel] = Variant
+def _allowed_keys(location: tuple[int | str, ...], model: type[BaseModel]) -> set[str]:
+    """Return the keys that a place of the grammar takes, from a model on."""
     for part in location:
         field = model.model_fields.get(str(part))
         if field is None:

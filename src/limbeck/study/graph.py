@@ -18,7 +18,10 @@ from limbeck.protocols import Fold
 from limbeck.signals import parse_signals
 from limbeck.study.grammar import MOST_GROUPS, Stage, Variant
 
-__all__ = ["Node", "ancestors", "build_graph", "levels", "taken"]
+__all__ = ["CHOOSING", "Node", "ancestors", "build_graph", "idle_controls", "levels", "taken"]
+
+CHOOSING = "choosing_without_"
+"""How the last part of a name begins, of what is trained without a group of subjects who judge a choice."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +129,28 @@ def build_graph(variant: Variant, folds: Sequence[Fold] = ()) -> dict[str, Node]
     return _with_hand_overs(_with_streams(graph.nodes, variant))
 
 
+def idle_controls(variant: Variant) -> list[str]:
+    """Return which comparisons have a control that would be the taught arm itself, a sentence for each.
+
+    A teacher of the same design and training that has no other inputs than in `own_input` is one and the same network.
+    """
+    if not any("own_input" in comparison.controls for comparison in variant.compare):
+        return []
+    nodes, told = build_graph(variant), []
+    for place, comparison in enumerate(variant.compare):
+        arms = [comparison.taught, f"{comparison.taught}/own_input"]
+        if "own_input" not in comparison.controls or arms[1] not in nodes:
+            continue
+        if len({_identity(nodes, arm, variant) for arm in arms}) == 1:
+            others = ", ".join(kind for kind in comparison.controls if kind != "own_input")
+            told.append(
+                f"compare.{place}.controls: own_input of '{arms[0]}' would be '{arms[0]}' once more, since nobody who "
+                f"teaches it reads more than '{comparison.alone}' does, so no gain over it could ever be shown; let a "
+                f"teacher read more, or write controls: [{others}], with which nothing is claimed of the sensors."
+            )
+    return told
+
+
 def _judging_groups(folds: Sequence[Fold]) -> int:
     """Return into how many groups the labelled subjects are split for choices; 0 where all folds validate on others."""
     if all(len(fold.validation) for fold in folds):
@@ -178,7 +203,7 @@ class _Builder:
         if count:
             judges = tuple(
                 tuple(
-                    self._derive(candidate, f"choosing_without_{group + 1}_of_{count}", holdouts=((group, count),))
+                    self._derive(candidate, f"{CHOOSING}{group + 1}_of_{count}", holdouts=((group, count),))
                     for group in range(count)
                 )
                 for candidate in candidates
@@ -446,7 +471,7 @@ def _identity(nodes: Mapping[str, Node], name: str, variant: Variant) -> str:
     partners = {}
     for key, partner in stage.partners.items():
         model, inputs = variant.partner(stage, key)
-        partners[key] = [partner.model_dump(exclude={"stage"}), model.model_dump(), inputs]
+        partners[key] = [partner.model_dump(exclude={"stage", "model", "inputs"}), model.model_dump(), inputs]
     definition = {
         **written,
         "losses": stage.losses,

@@ -22,7 +22,7 @@ from limbeck.metrics import balanced_accuracy, balanced_accuracy_of, confusion_m
 from limbeck.protocols import Fold, with_target_of
 from limbeck.report.knowledge import CertaintyPanel, TracePanel
 from limbeck.study.grammar import Variant
-from limbeck.study.graph import Node, build_graph
+from limbeck.study.graph import CHOOSING, Node, build_graph
 from limbeck.study.schema import load_study
 from limbeck.study.store import Store, read_run
 
@@ -135,6 +135,8 @@ class Handover:
         ``"class"`` or ``"trace"``.
     classes : tuple of str
         Names.
+    steps : int
+        Values of a trace per window, over all of which it is scored; 0 where there is one value.
     repetitions, folds, seeds : int
         Of its trainings.
     knows_all_labels : bool
@@ -151,6 +153,7 @@ class Handover:
     variants: tuple[str, ...]
     kind: str
     classes: tuple[str, ...]
+    steps: int
     repetitions: int
     folds: int
     seeds: int
@@ -227,8 +230,16 @@ class _Run:
                 f"The plan and the study of {folder} do not fit together: only one of them has the variants "
                 f"{', '.join(map(repr, unlike))}. Run the study again."
             )
-        self.graphs = {label: build_graph(variant) for label, variant in self.variants.items()}
         self._windows: dict[str, xr.Dataset] = {}
+        self.graphs = {label: self._graph(label) for label in self.plan}
+        self.choosing = {label: _for_choosing(nodes) for label, nodes in self.graphs.items()}
+
+    def _graph(self, label: str) -> dict[str, Node]:
+        """Return the graph of a variant as its plan made it: by how many subjects choices are judged, folds tell."""
+        variant = self.variants[label]
+        if not variant.choose:
+            return build_graph(variant)
+        return build_graph(variant, list(self._folds(label, windows_room.table(self.windows(label))).values()))
 
     def teachers(self, variant: str | None, stage: str | None) -> list[_Teacher]:
         """Return the stages that handed something over.
@@ -239,6 +250,8 @@ class _Run:
             As of :func:`what_was_handed_over`.
         """
         if variant is not None and variant not in self.plan:
+            if set(self.plan) == {""}:
+                raise DataError(f"The run {self.folder} has no variants, and so no '{variant}': leave --variant out.")
             raise DataError(f"The run {self.folder} has no variant '{variant}'.{did_you_mean(variant, self.plan)}")
         chosen = [label for label in self.plan if variant in (None, label)]
         asked = [
@@ -250,7 +263,11 @@ class _Run:
         if not asked:
             stages = {name for label in chosen for name in self.plan[label]["stages"]}
             raise DataError(f"The run {self.folder} has no stage '{stage}'.{did_you_mean(str(stage), stages)}")
-        teachers = [teacher for teacher in asked if teacher.node.hands_over]
+        teachers = [
+            teacher
+            for teacher in asked
+            if teacher.node.hands_over and (stage is not None or teacher.stage not in self.choosing[teacher.variant])
+        ]
         if not teachers:
             raise DataError(self._nobody(chosen, stage))
         waiting = [teacher for teacher in teachers if not self._is_whole(teacher)]
@@ -267,11 +284,28 @@ class _Run:
         return self.graphs[variant][stage]
 
     def _nobody(self, variants: Sequence[str], stage: str | None) -> str:
-        nodes = [node for label in variants for node in self.graphs[label].values() if node.hands_over]
-        teaching = dict.fromkeys(node.name for node in nodes if node.role != "helper")
-        if not teaching:
-            return f"Nobody is taught in the run {self.folder}: no stage of it hands anything over."
-        return f"The stage '{stage}' hands nothing over: nobody is taught by it. Who teaches: {', '.join(teaching)}."
+        nodes = [node for label in variants for node in self.graphs[label].values()]
+        choosing = {name for label in variants for name in self.choosing[label]}
+        teaching = dict.fromkeys(
+            node.name for node in nodes if node.hands_over and node.role != "helper" and node.name not in choosing
+        )
+        if teaching and stage is not None:
+            return (
+                f"The stage '{stage}' hands nothing over: nobody is taught by it. Who teaches: {', '.join(teaching)}."
+            )
+        live = {
+            f"{teacher} of {node.name}": None
+            for node in nodes
+            if node.role == "stage"
+            for teacher in node.stage.taught_by
+            if teacher in node.stage.partners
+        }
+        if live:
+            return (
+                f"The run {self.folder} keeps nothing that was handed over: who teaches is live ({', '.join(live)}), "
+                "answers at every step of the training, and its answers are not kept."
+            )
+        return f"Nobody is taught in the run {self.folder}: no stage of it hands anything over."
 
     def _is_whole(self, teacher: _Teacher) -> bool:
         return all(
@@ -343,6 +377,7 @@ class _Run:
             variants=(teacher.variant,),
             kind=kind,
             classes=names,
+            steps=target.shape[1] if target.ndim > 1 else 0,
             repetitions=len({member[0] for member in members}),
             folds=len({member[1] for member in members}),
             seeds=len({member[2] for member in members}),
@@ -384,6 +419,12 @@ class _Run:
             HELD_OUT: held_out,
             UNLABELLED: np.setdiff1d(fold.training, np.union1d(known, held_out)),
         }
+
+
+def _for_choosing(nodes: Mapping[str, Node]) -> set[str]:
+    """Return the nodes that are there to choose by: candidates, and what is trained without those who judge."""
+    candidates = {name for node in nodes.values() for name in node.candidates}
+    return candidates | {name for name in nodes if f"/{CHOOSING}" in name}
 
 
 def _refuse_other_windows(values: np.ndarray, table: pd.DataFrame, stage: str) -> None:

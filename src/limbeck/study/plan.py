@@ -29,6 +29,8 @@ from limbeck import __version__, datasets
 from limbeck import windows as windows_room
 from limbeck.datasets.inspecting import pattern, spans
 from limbeck.datasets.simulated import STATES
+from limbeck.distillation.functional.labels import STEADY
+from limbeck.distillation.terms.labels import Hard
 from limbeck.errors import DataError, LimbeckError, StudyError, did_you_mean
 from limbeck.evaluation import check_target
 from limbeck.models import MODELS, count_parameters, dry_run
@@ -37,8 +39,10 @@ from limbeck.models.contract import InputShape, class_of, input_mistakes
 from limbeck.protocols import Fold, usable, with_target_of
 from limbeck.recording import Corpus, LeftOut
 from limbeck.signals import parse_signals
+from limbeck.study.expansion import with_recipes
 from limbeck.study.grammar import IN_MEMORY, Study, Variant
 from limbeck.study.graph import Node, ancestors, build_graph, levels, taken
+from limbeck.study.keys import exact
 from limbeck.study.store import Store, remove_whole, write_json
 from limbeck.study.tasks import (
     FITTED,
@@ -169,6 +173,11 @@ class VariantPlan:
             epochs=epochs,
             teacher_shapes={teacher: self.stages[other].features for teacher, other in planned.node.teachers.items()},
         )
+
+    @property
+    def counted(self) -> np.ndarray:
+        """Which windows count (n_windows,), bool: not those of calibration, nor those with a gap in their trace."""
+        return ~self.table["calibration"].to_numpy(dtype=bool) & ~windows_room.with_gap(self.dataset)
 
     @property
     def validation(self) -> str:
@@ -314,11 +323,10 @@ def make_plan(
         report(f"{label or study.name}: reading {variant.data.corpus} and cutting windows")
         try:
             plans.append(_plan_variant(label, variant, out, store, jobs, progress, corpus))
-        except StudyError as error:
-            for mistake in error.mistakes:
+        except (StudyError, DataError) as error:
+            wrong = error.mistakes if isinstance(error, StudyError) else [str(error)]
+            for mistake in with_recipes(wrong, study.definition):
                 found.setdefault(mistake, []).append(label)
-        except DataError as error:
-            found.setdefault(str(error), []).append(label)
     if found:
         everywhere = len(study.variants)
         mistakes = [
@@ -401,7 +409,7 @@ def _plan_variant(
     if variant.compare:
         target = dataset["target"].attrs
         metric = variant.report.metric_for(target["kind"])
-        check_target(table, metric=metric, classes=list(target.get("classes", [])))
+        check_target(table, metric=metric, classes=list(target.get("classes", [])), level=variant.report.level)
     try:
         folds = folds_of(table, variant.protocol)
     except DataError as error:
@@ -454,7 +462,12 @@ def _plan_variant(
         folds,
         stages,
         left_out,
-        (*warnings, *_refit_warnings(variant, nodes)),
+        (
+            *warnings,
+            *_gap_warnings(dataset),
+            *_stillness_warnings(nodes, dataset, folds),
+            *_refit_warnings(variant, nodes),
+        ),
         int(table["subject"].nunique()),
         _ceilings(corpus, variant),
         quality,
@@ -826,6 +839,8 @@ def _node_mistakes(
     """Return the features of every node and what is wrong with models, losses and starts, knowing the shapes."""
     mistakes: list[str] = []
     derived: list[str] = []
+    unbuilt: dict[str, list[str]] = {}
+    underived: dict[str, list[str]] = {}
     networks: dict[str, torch.nn.Module] = {}
     partners: dict[tuple[str, str], torch.nn.Module] = {}
     for name, node in nodes.items():
@@ -845,11 +860,15 @@ def _node_mistakes(
                     else:
                         networks[name] = network
                 except (TypeError, ValueError, ArithmeticError, LookupError, RuntimeError, LimbeckError) as error:
-                    wrong = [f"the model '{model.name}' cannot be built with {model.options} ({error})."]
+                    options = f" with {exact(model.options)}" if model.options else ""
+                    wrong = [f"the model '{model.name}' cannot be built{options} ({error})."]
             found += wrong
         if found:
             networks.pop(name, None)
-        (mistakes if _is_written(node) else derived).extend(f"{_written_place(name, node)}: {m}" for m in found)
+        for mistake in found:
+            (unbuilt if _is_written(node) else underived).setdefault(mistake, []).append(_written_place(name, node))
+    mistakes += [f"{', '.join(places)}: {mistake}" for mistake, places in unbuilt.items()]
+    derived += [f"{place}: {mistake}" for mistake, places in underived.items() for place in places]
     features = {
         name: {key: tuple(value.shape[1:]) for key, value in dry_run(network, shapes[name]).features.items()}
         for name, network in networks.items()
@@ -857,9 +876,9 @@ def _node_mistakes(
     for name, node in nodes.items():
         if name not in networks or node.candidates:
             continue
-        found = _augment_mistakes(node, shapes[name], partner_shapes[name])
+        windows = _with_target(dataset, node)
+        found = _augment_mistakes(node, shapes[name], partner_shapes[name], outputs_of(windows)[1])
         if all(other in features for other in node.teachers.values()) and not is_classical(node.stage.model.name):
-            windows = _with_target(dataset, node)
             found += _loss_mistakes(variant, node, shapes[name], partner_shapes[name], features, windows)
         (mistakes if _is_written(node) else derived).extend(found)
         if node.start is not None and node.stage.start is not None:
@@ -867,6 +886,10 @@ def _node_mistakes(
             for start in nodes[node.start].candidates or (node.start,):
                 origin = networks.get(start) if beside_it is None else partners.get((start, beside_it))
                 mistakes += _start_mistakes(node, networks[name], origin) if origin is not None else []
+        for key, start in node.partner_starts.items():
+            for other in nodes[start].candidates or (start,):
+                if (name, key) in partners and other in networks:
+                    mistakes += _partner_start_mistakes(node, key, partners[name, key], networks[other])
     # What is derived is made of what was written, where the mistake is named already.
     return features, list(dict.fromkeys(mistakes or derived))
 
@@ -877,11 +900,14 @@ def _is_written(node: Node) -> bool:
 
 
 def _augment_mistakes(
-    node: Node, shapes: Mapping[str, InputShape], partner_shapes: Mapping[str, Mapping[str, InputShape]]
+    node: Node,
+    shapes: Mapping[str, InputShape],
+    partner_shapes: Mapping[str, Mapping[str, InputShape]],
+    n_steps: int,
 ) -> list[str]:
     """Return why windows cannot be changed as a stage says, as sentences."""
     try:
-        make_augmentations(node, shapes, partner_shapes)
+        make_augmentations(node, shapes, partner_shapes, n_steps)
     except StudyError as error:
         return [f"{_place_within(node)}{mistake}" for mistake in error.mistakes]
     return []
@@ -1032,6 +1058,35 @@ def _refit_warnings(variant: Variant, nodes: Mapping[str, Node]) -> list[str]:
     return told
 
 
+def _gap_warnings(dataset: xr.Dataset) -> list[str]:
+    """Say how many windows are in no fold since their trace lacks a step."""
+    gaps = windows_room.with_gap(dataset)
+    if not gaps.any():
+        return []
+    counted = int((~dataset["calibration"].to_numpy().astype(bool)).sum())
+    return [
+        f"{int(gaps.sum())} of {counted} windows have a gap in the trace {dataset['target'].attrs['name']} and are "
+        "neither trained nor tested on."
+    ]
+
+
+def _stillness_warnings(nodes: Mapping[str, Node], dataset: xr.Dataset, folds: Sequence[Fold]) -> list[str]:
+    """Say which stages learn a concordance within windows although the truth of some does not move within them."""
+    stages: dict[str, None] = {}
+    for name, node in nodes.items():
+        forms = {loss.form for loss in node.stage.made_losses().values() if isinstance(loss, Hard)}
+        if _is_written(node) and not (node.candidates or node.target) and forms == {"ccc"}:
+            stages[name.partition("/")[0]] = None
+    if not stages or not outputs_of(dataset)[1]:
+        return []
+    labelled = np.unique(np.concatenate([fold.labelled for fold in folds]))
+    still = dataset["target"].to_numpy()[labelled].var(axis=1, dtype=np.float64) <= STEADY
+    return [
+        f"{', '.join(stages)}: hard with form: ccc learns nothing from windows within which the truth stands still, "
+        f"{int(still.sum())} of {len(still)} labelled ones ({100 * still.mean():.0f} %); take form: mse, or add it."
+    ] * bool(still.any())
+
+
 def _missing_packages(model: str) -> list[str]:
     """Say what has to be installed for a model."""
     kind: Any = class_of(model)
@@ -1067,18 +1122,35 @@ def _start_mistakes(node: Node, network: torch.nn.Module, start: torch.nn.Module
         for part in written.reset
         if part not in parts
     ]
-    own = network.state_dict()
-    unfit = [
-        name
-        for name, value in start.state_dict().items()
-        if not set(_parts(name)) & set(written.reset) and (name not in own or own[name].shape != value.shape)
-    ]
+    unfit = _unfit(network, start, written.reset)
     if unfit:
         mistakes.append(
             f"{place}: the weights {', '.join(unfit[:5])} of {whose} do not fit; list their "
             "parts under start.reset, or start from a stage with the same model and inputs."
         )
     return mistakes
+
+
+def _partner_start_mistakes(node: Node, key: str, partner: torch.nn.Module, start: torch.nn.Module) -> list[str]:
+    """Check that a partner can take the weights of the stage that it starts from."""
+    unfit = _unfit(partner, start)
+    if not unfit or not _is_written(node):
+        return []
+    return [
+        f"{_place_within(node)}partners.{key}.start: the weights {', '.join(unfit[:5])} of "
+        f"'{node.stage.partners[key].stage}' do not fit the partner; let it be a stage with the same model, inputs and "
+        "target, or remove start."
+    ]
+
+
+def _unfit(network: torch.nn.Module, start: torch.nn.Module, reset: Sequence[str] = ()) -> list[str]:
+    """Return the weights of a start, but for what is reset, that a network lacks or has in another shape."""
+    own = network.state_dict()
+    return [
+        name
+        for name, value in start.state_dict().items()
+        if not set(_parts(name)) & set(reset) and (name not in own or own[name].shape != value.shape)
+    ]
 
 
 def _parts(parameter: str) -> list[str]:
@@ -1289,6 +1361,7 @@ class _Timer:
             [self.variant.partner(node.stage, name)[0].model_dump() for name in node.stage.partners],
             node.stage.steps,
             node.target,
+            outputs_of(self.dataset),
             self.variant.mode == "train",
             len(self.members),
             self.variant.engine.model_dump(),
@@ -1370,7 +1443,7 @@ class _Timer:
             },
             unlabelled=kind and node.stage.learns_without_labels,
         )
-        augmentations = make_augmentations(node, own.shapes, self.partner_shapes)
+        augmentations = make_augmentations(node, own.shapes, self.partner_shapes, own.n_steps)
 
         def steps(count: int) -> float:
             ensemble = Ensemble(

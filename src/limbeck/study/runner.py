@@ -10,6 +10,7 @@ import math
 import os
 import platform
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,6 +30,7 @@ from limbeck.metrics import find_metric
 from limbeck.recording import Corpus
 from limbeck.report import StudyRecord, write_report
 from limbeck.study import deploy
+from limbeck.study.facts import besides, losses_in_words
 from limbeck.study.grammar import IN_MEMORY, Study
 from limbeck.study.graph import Node, credit_arms
 from limbeck.study.plan import Plan, VariantPlan, make_plan
@@ -53,7 +55,8 @@ class Run:
     record : StudyRecord
         What was run.
     predictions : DataFrame
-        A row per test window, arm, fold, repetition and seed: the record from which every score comes.
+        A row per test window (of a trace with steps: per step), arm, fold, repetition and seed: the record from which
+        every score comes.
     history : DataFrame
         Learning curves.
     judgements : tuple of Judgement
@@ -288,6 +291,8 @@ def gather_predictions(plan: Plan, jobs: int = 1) -> pd.DataFrame:
     table = pd.concat(frames, ignore_index=True)
     for column in ("variant", "arm", "subject", "session", "trial", "condition"):
         table[column] = table[column].astype(str).astype("category")
+    if "step" in table:  # which a variant whose target has none lacks
+        table["step"] = table["step"].astype("Int16")
     return table
 
 
@@ -425,19 +430,23 @@ def make_record(plan: Plan, *, started: float, tasks: int, command: str) -> Stud
         for name, planned in variant.stages.items():
             if not planned.node.is_arm:
                 continue
+            choices = _choices(variant, name, plan.store)
+            counts = Counter(dict.fromkeys(planned.node.candidates, 0))
+            counts.update(choice["chosen"] for choice in choices)
+            chosen = dict(counts.most_common())  # of several alike, that which was written first stands first
+            shown = variant.stages[next(iter(chosen), name)]  # of a choice, what was taken most often
             arms.append(
                 {
                     "variant": variant.label,
                     "arm": name,
-                    "model": planned.node.stage.model.name,
-                    "inputs": _shown_inputs(planned.node.stage.inputs),
-                    "parameters": planned.parameters,
-                    "taught_by": ", ".join(planned.node.stage.taught_by) or None,
-                    "loss": _shown_losses(planned.node.stage.losses),
-                    "chosen": {
-                        candidate.removeprefix(f"{name}/"): count
-                        for candidate, count in _choices(variant, name, plan.store).items()
-                    },
+                    "model": shown.node.stage.model.name,
+                    "inputs": _shown_inputs(shown.node.stage.inputs),
+                    "parameters": shown.parameters,
+                    "taught_by": ", ".join(shown.node.stage.taught_by) or None,
+                    "loss": losses_in_words(shown.node.stage.losses),
+                    "besides": besides(shown),
+                    "chosen": {candidate.removeprefix(f"{name}/"): count for candidate, count in chosen.items()},
+                    "choices": [{**choice, "chosen": choice["chosen"].removeprefix(f"{name}/")} for choice in choices],
                     "role": planned.node.role,
                     "optimistic": variant.stands_on(name, _chosen_on_test),
                 }
@@ -507,8 +516,8 @@ def _several_targets(plan: Plan) -> bool:
 
 
 def _counted(plan: VariantPlan) -> int:
-    """Return the number of windows outside of calibration."""
-    return int((~plan.table["calibration"].to_numpy(dtype=bool)).sum())
+    """Return the number of windows outside of calibration, without those that have a gap in their trace."""
+    return int(plan.counted.sum())
 
 
 def _class_counts(plan: VariantPlan) -> dict[str, int]:
@@ -609,29 +618,18 @@ def _shown_inputs(inputs: Mapping[str, list[str] | None]) -> str:
     )
 
 
-def _shown_losses(losses: Mapping[str, Mapping[str, Any]]) -> str:
-    def one(name: str, options: Mapping[str, Any]) -> str:
-        told = {
-            key: value
-            for key, value in options.items()
-            if value is not None and (key, value) not in (("on", "all"), ("loss", name))
-        }
-        rest = ", ".join(f"{k} {v:g}" if isinstance(v, float | int) else f"{k} {v}" for k, v in told.items())
-        return f"{name} ({rest})"
-
-    return " + ".join(one(name, options) for name, options in losses.items())
-
-
-def _choices(plan: VariantPlan, name: str, store: Store) -> dict[str, int]:
-    """Return how often each candidate of a stage was chosen, the most frequent first; empty where nothing is chosen."""
+def _choices(plan: VariantPlan, name: str, store: Store) -> list[dict[str, Any]]:
+    """Return which candidate of a stage was chosen in each fold, repetition and seed; empty where nothing is chosen."""
     planned = plan.stages[name]
-    chosen = [
-        planned.node.candidates[k]
-        for group in range(len(planned.groups) if planned.node.candidates else 0)
-        for k in store.done(planned.key, group)["chosen"]
-    ]
-    counts = {candidate: chosen.count(candidate) for candidate in planned.node.candidates}
-    return dict(sorted(counts.items(), key=lambda item: -item[1]))
+    tested = {(fold.repetition, fold.fold): fold.test_subjects for fold in plan.folds}
+    found = []
+    for group in range(len(planned.groups) if planned.node.candidates else 0):
+        done = store.done(planned.key, group)
+        for (repetition, fold, seed), k in zip(done["members"], done["chosen"], strict=True):
+            place = {"repetition": repetition, "fold": fold, "seed": seed}
+            subjects = ", ".join(tested[repetition, fold])
+            found.append({**place, "tested": subjects, "chosen": planned.node.candidates[k]})
+    return sorted(found, key=lambda choice: (choice["repetition"], choice["fold"], choice["seed"]))
 
 
 def environment() -> dict[str, Any]:

@@ -25,9 +25,10 @@ from limbeck.study.checking import (
     reference_mistakes,
     registry_mistakes,
 )
-from limbeck.study.expansion import expand_recipes
+from limbeck.study.expansion import expand_recipes, with_recipes
 from limbeck.study.explaining import explain
 from limbeck.study.grammar import Part, Study, Variant, as_target, as_view
+from limbeck.study.graph import idle_controls
 from limbeck.study.keys import combinations, exact, set_key
 from limbeck.targets import Preset, Target, written_out
 
@@ -308,8 +309,28 @@ def _sweep_mistakes(sweep: Any) -> list[str]:
 
 def _check_variant(definition: dict[str, Any]) -> tuple[Variant | None, list[str]]:
     """Return the variant, or None, with every mistake that can be known without reading data."""
+    written: dict[str, Any] = {k: copy.deepcopy(definition[k]) for k in ("distil", "stages") if k in definition}
     if mistakes := expand_recipes(definition):
-        return None, mistakes
+        return None, mistakes + _beside_stages(definition)
+    variant, mistakes = _check_expanded(definition)
+    return variant, with_recipes(mistakes, written)
+
+
+def _beside_stages(definition: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong beside the stages, where recipes could not make these."""
+    signals = definition.get("signals")
+    unknown = {"stages", "compare", "choose", "deploy"} | ({"signals"} if isinstance(signals, str) else set())
+    rest = {key: value for key, value in definition.items() if key not in unknown}
+    mistakes = registry_mistakes(rest)
+    try:
+        Variant.model_validate(rest)
+    except ValidationError as error:
+        mistakes += [mistake for mistake in explain(error) if mistake.partition(":")[0] not in unknown]
+    return mistakes
+
+
+def _check_expanded(definition: dict[str, Any]) -> tuple[Variant | None, list[str]]:
+    """Return the variant, or None, with every mistake, of a study without recipes."""
     mistakes = _expand_like(definition)
     mistakes += _expand_signals(definition)
     variant = None
@@ -325,6 +346,8 @@ def _check_variant(definition: dict[str, Any]) -> tuple[Variant | None, list[str
         for name, candidates in alternatives(definition).items():
             found = [m for stage in candidates.values() for m in reading_mistakes({name: stage}, signals)]
             mistakes += [mistake for mistake in dict.fromkeys(found) if mistake not in mistakes]
+    if variant is not None and not mistakes:
+        mistakes += idle_controls(variant)
     if variant is not None and variant.live and not mistakes:
         student = variant.stages[variant.deployed].inputs
         if variant.mode == "transductive":

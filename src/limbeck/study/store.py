@@ -63,7 +63,8 @@ class Result:
     members : list of (int, int, int)
         Repetition, fold and seed of each member.
     predictions : DataFrame or None
-        A row per member and test window: ``member window p0 ... `` (probabilities) or ``value``; None if not asked for.
+        A row per member and test window: ``member window p0 p1 ...`` (probabilities) or, of a trace, ``value0 value1
+        ...`` (one per step, ``value0`` alone without steps); None if not asked for.
     knowledge : dict of str to ndarray of shape (n_members, n_windows, width), float32
         What is handed over; NaN outside each member's training windows.
     states : list of dict of str to Tensor

@@ -212,7 +212,7 @@ def _train(task: Task, store: Store, tensors: WindowTensors, everyone: list[Memb
         taught,
         steps=task.node.stage.made_steps(),
         partners=partners,
-        augmentations=make_augmentations(task.node, tensors.shapes, shapes),
+        augmentations=make_augmentations(task.node, tensors.shapes, shapes, tensors.n_steps),
     )
 
 
@@ -471,15 +471,20 @@ def make_learner(
 
 
 def make_augmentations(
-    node: Node, shapes: Mapping[str, InputShape], partner_shapes: Mapping[str, Mapping[str, InputShape]]
+    node: Node,
+    shapes: Mapping[str, InputShape],
+    partner_shapes: Mapping[str, Mapping[str, InputShape]],
+    n_steps: int = 0,
 ) -> dict[str, Augmentation]:
     """Return how windows are changed in training: as the stage says, or by default where a loss needs another sight.
 
     What the network reads itself (its plain sight) changes only where the stage says so: a loss that needs another
-    sight must not make an arm differ from the one that it is compared with in how both see their windows.
+    sight must not make an arm differ from the one that it is compared with in how both see their windows. Where the
+    target has steps within the window, and a loss learns them, nothing moves in time: the steps would not move along.
     """
     spec = node.stage.augment
-    found = {} if spec is None else {"": _augmentation(spec, shapes)}
+    in_time = n_steps > 0 and node.stage.predicts
+    found = {} if spec is None else {"": _augmentation(spec, shapes, in_time)}
     needs_second = any(
         sight.startswith("second")
         for loss in node.stage.made_losses().values()
@@ -488,10 +493,10 @@ def make_augmentations(
     )
     if needs_second:
         if spec is None:
-            found[SECOND] = _augmentation("default", shapes)
+            found[SECOND] = _augmentation("default", shapes, in_time)
         partners = node.stage.partners
         for name, own in partner_shapes.items():
-            found[name] = _augmentation(_partner_augment(spec, shapes, own), own)
+            found[name] = _augmentation(_partner_augment(spec, shapes, own), own, in_time)
         for name, partner in partners.items():
             if partner.learns == "average":
                 found[name] = found[partner.of or ("" if "" in found else SECOND)]
@@ -507,8 +512,9 @@ def _partner_augment(spec: Any, shapes: Mapping[str, InputShape], own: Mapping[s
     return {**fits, **unlike} or "default"
 
 
-def _augmentation(spec: Any, shapes: Mapping[str, InputShape]) -> Augmentation:
-    return Augmentation.parse(spec, {name: (own.channels, own.length, own.rate) for name, own in shapes.items()})
+def _augmentation(spec: Any, shapes: Mapping[str, InputShape], in_time: bool) -> Augmentation:
+    view = {name: (own.channels, own.length, own.rate) for name, own in shapes.items()}
+    return Augmentation.parse(spec, view, in_time=in_time)
 
 
 def _partner_windows(task: Task, members: list[Member]) -> dict[str, PartnerWindows]:

@@ -2,7 +2,8 @@
 
 :func:`cut` makes the windows of a corpus; :func:`table` lists them, :func:`feature_table` with their
 features, :func:`view` selects modalities and channels, :func:`with_target` another target,
-:func:`save` and :func:`load` keep them, :func:`worst_quality` says how far they can be believed. The set is an
+:func:`save` and :func:`load` keep them, :func:`worst_quality` says how far they can be believed, :func:`with_gap` which
+lack some steps of their target. The set is an
 ``xarray.Dataset`` with, for each modality ``m``,
 
 * ``m``: float32, ``(window, m_channel, m_time)``, or ``(window, m_feature)`` for features; attributes ``unit``,
@@ -25,7 +26,7 @@ of it. ``segment`` counts windows that only further targets label behind those o
 from limbeck.windows.assembling import NoWindowsError, cut
 from limbeck.windows.judging import quality_summary, worst_quality
 from limbeck.windows.plan import Calibration
-from limbeck.windows.reading import decode, extra_targets, modalities, table, view, with_target
+from limbeck.windows.reading import decode, extra_targets, modalities, table, view, with_gap, with_target
 from limbeck.windows.storing import load, save
 from limbeck.windows.tabulating import feature_table
 
@@ -42,6 +43,7 @@ __all__ = [
     "save",
     "table",
     "view",
+    "with_gap",
     "with_target",
     "worst_quality",
 ]

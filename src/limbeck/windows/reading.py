@@ -112,6 +112,23 @@ def table(windows: xr.Dataset) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
+def with_gap(windows: xr.Dataset) -> np.ndarray:
+    """Say which windows know some steps of their trace and lack others: these stand in no fold.
+
+    Parameters
+    ----------
+    windows : xarray.Dataset
+        With ``target``.
+
+    Returns
+    -------
+    ndarray of shape (window,), bool
+        False throughout where a window has one value.
+    """
+    known = np.isfinite(windows["target"].to_numpy()).reshape(windows.sizes["window"], -1)
+    return known.any(axis=1) & ~known.all(axis=1)
+
+
 def _target_columns(name: str, target: np.ndarray) -> dict[str, np.ndarray]:
     if target.ndim == 1:
         return {name: target}

@@ -96,6 +96,7 @@ CASES = [
     Case("cc", teachers=BOTH),
     Case("crd", {"width": 6, "temperature": 0.3}, teachers=BOTH),
     Case("crd", {"width": 6, "apart": 0}, kind="trace"),
+    Case("crd", {"width": 6, "apart": 0}, kind="trace", steps=5),
     Case("info_nce", {"width": 6}),
     Case("info_nce", {"width": 6, "supervised": True, "apart": 3}, teachers=BOTH),
     Case("mmd", teachers=BOTH),

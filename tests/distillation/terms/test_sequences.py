@@ -62,6 +62,17 @@ def test_labels_and_feature_are_mixed_by_how_good_the_teacher_is_on_the_labelled
     assert parts(-right)[1]["mmpkd.share"] < 0.3
 
 
+def test_how_good_a_teacher_of_steps_is_is_judged_over_all_steps_together(trial: Tried) -> None:
+    tried = trial("mmpkd", {"map": "pool"}, "trace", steps=5)
+    learner, batch = tried.learner(), tried.batch()
+    level = torch.arange(8, dtype=torch.float64)[:, None].expand(8, 5)  # apart between windows, still within them
+    right = batch._replace(target=level * batch.labelled[:, None], logits=level)
+    assert learner(right)[1]["mmpkd.share"].item() == pytest.approx(0.8, abs=1e-6)
+    every = torch.ones(20, dtype=torch.float64)
+    gamma = functional.ccc_loss(batch.logits[:4].reshape(-1), batch.target[:4].reshape(-1), every)["ccc"]
+    torch.testing.assert_close(learner(batch)[1]["mmpkd.share"], 0.8 * (1 - gamma).clamp(0, 1))
+
+
 def test_how_good_a_teacher_is_is_judged_where_it_is_trusted(trial: Tried) -> None:
     tried = trial("mmpkd", {"map": "pool"}, "trace")
     trust = torch.tensor([1.0, 0, 1, 1, 1, 1, 1, 1], dtype=torch.float64)

@@ -374,7 +374,8 @@ class TransferThenDistil(Recipe):
     Parameters
     ----------
     source : str or mapping
-        The backbone's target, as a study writes one.
+        The backbone's target, as a study writes one: its name, or a mapping such as {name: valence, ratings: valence,
+        threshold: 5}. It has to be given.
     targets : {"custom", "soft", "hard"}
         Labels and soft targets mixed; soft targets alone, as cross-entropy; labels alone, and where these are hidden
         the teacher's decisions.
@@ -425,7 +426,8 @@ class DistilThenTransfer(Recipe):
     Parameters
     ----------
     source : str or mapping
-        The target of the backbone and of the student's first training, as a study writes one.
+        The target of the backbone and of the student's first training, as a study writes one: its name, or a mapping
+        such as {name: valence, ratings: valence, threshold: 5}. It has to be given.
     targets : {"custom", "soft", "hard"}
         Labels and soft targets mixed; soft targets alone, as cross-entropy; labels alone, and where these are hidden
         the backbone's decisions.

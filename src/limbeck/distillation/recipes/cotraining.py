@@ -6,7 +6,7 @@ import copy
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from limbeck.distillation.contract import whole
+from limbeck.distillation.contract import one_of, whole
 from limbeck.distillation.recipes.contract import (
     RECIPES,
     Fault,
@@ -43,7 +43,7 @@ def live(party: Party, **keys: Any) -> dict[str, Stage]:
 
 def feedback(site: Site, mode: str, **options: Any) -> Stage:
     """Return partners and steps with which the teacher is told how its student does; without any for ``none``."""
-    if mode == "none":
+    if one_of("feedback", mode, ("second_order", "finite_diff", "ce_only", "none")) == "none":
         return {}
     given = without_defaults({"partner": site.rich.stage, **options}, STEPS.options("feedback"))
     steps = {"feedback": {**given, "mode": mode}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal
@@ -87,12 +88,16 @@ class FeatureLoss(Loss):
             mistakes.append("taught_by: there is no teacher; name one.")
         if self.student not in context.features:
             mistakes.append(
-                f"student: the network has no feature '{self.student}'.{_instead(self.student, context.features)}"
+                f"student: the network has no feature '{self.student}'.{self._usual('student')}"
+                f"{_instead(self.student, context.features)}"
             )
         for name in self.among:
             if self.teacher not in context.teachers.get(name, {}):
                 there = context.teachers.get(name, {})
-                mistakes.append(f"teacher: '{name}' has no feature '{self.teacher}'.{_instead(self.teacher, there)}")
+                mistakes.append(
+                    f"teacher: '{name}' has no feature '{self.teacher}'.{self._usual('teacher')}"
+                    f"{_instead(self.teacher, there)}"
+                )
         if mistakes:
             raise LimbeckError("\n".join(mistakes))
         own = context.features[self.student]
@@ -108,6 +113,12 @@ class FeatureLoss(Loss):
                 mistakes.append(f"{option}: '{self.student}' with '{self.teacher}' of '{name}': {reason}")
         if mistakes:
             raise LimbeckError("\n".join(mistakes))
+
+    def _usual(self, option: str) -> str:
+        """Say of a feature that nobody may have written that it is the default of its option."""
+        usual = inspect.signature(type(self)).parameters.get(option)
+        written = usual is None or getattr(self, option) != usual.default
+        return "" if written else f" It is the default of {option}; name another."
 
     def prepare(self, name: str, own: Shape, taught: Shape, context: Context) -> None:
         """Make what is learned or remembered for one teacher; refuse shapes that cannot be compared.

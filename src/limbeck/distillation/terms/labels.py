@@ -31,7 +31,9 @@ class Hard(Loss):
         prediction is (Hou, Yu and Samaras, 2016).
     form : {"mse", "l1", "ccc"}
         For a trace: mean squared or mean absolute error, or one minus the concordance correlation, over the steps of
-        each labelled window where the target has steps, else over the labelled windows of the batch.
+        each labelled window where the target has steps, else over the labelled windows of the batch. Within a window
+        where the truth stands still the concordance is 0 whatever is predicted: the loss is 1 there and teaches
+        nothing. Where that is common take ``mse``, or add it as a loss of its own.
     mixed : bool
         For ``ccc``: divide the variances by n - 1 but the covariance by n, as the published code of the visual-to-EEG
         distillation does, so that 1 / n of the loss is left where prediction and label agree (``true``).

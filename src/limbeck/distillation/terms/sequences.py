@@ -10,7 +10,7 @@ from torch import Tensor
 
 from limbeck.distillation import functional
 from limbeck.distillation.contract import LOSSES, Batch, Loss, On, Said, number
-from limbeck.distillation.functional.weighting import known
+from limbeck.distillation.functional.weighting import known, steps
 from limbeck.distillation.terms.features import FeatureLoss, Terms
 from limbeck.distillation.terms.labels import trace_error
 
@@ -50,7 +50,8 @@ class Absolute(Loss):
 class Concordance(Loss):
     """One minus the concordance correlation between the network's and the teacher's values.
 
-    Over the steps of each window where the target has steps, else over the windows of the batch.
+    Over the steps of each window where the target has steps, else over the windows of the batch. From a window within
+    which the teacher's value stands still nothing is learned: the loss is 1 there, whatever is predicted.
 
     Parameters
     ----------
@@ -78,7 +79,9 @@ class Mmpkd(FeatureLoss):
     """Labels and a teacher's feature, in proportions that follow how good the teacher is on the batch.
 
     (1 - b) (1 - CCC with the labels) + b (1 - cosine with the teacher's feature), where b is `most` times
-    clip(1 - g / `threshold`, 0, 1) and g is one minus the teacher's concordance with the labels of the batch.
+    clip(1 - g / `threshold`, 0, 1) and g is one minus the teacher's concordance with the labels of the batch, over all
+    steps of its windows together. The network's own CCC is that of ``hard`` with ``form: ccc``: within each window
+    where the target has steps, over the windows of the batch where it has none.
 
     Parameters
     ----------
@@ -137,7 +140,9 @@ class Mmpkd(FeatureLoss):
         # Where nobody trusts the teacher its value may be missing, and says nothing of how good it is.
         counted = batch.labelled * (batch.trust > 0)
         heard = known(said.logits, counted).detach()
-        share = self.share_of(trace_error(heard, batch.target, counted, "ccc"))
+        every = counted[:, None].expand(heard.shape).reshape(-1)
+        # How good the teacher is shows between windows, too, and in those within which the truth stands still.
+        share = self.share_of(trace_error(heard.reshape(-1), steps(batch.target).reshape(-1), every, "ccc"))
         return (1.0 - share) * hard + share * followed, {"hard": hard, "cosine": followed, "share": share}
 
     def share_of(self, error: Tensor) -> Tensor:
