@@ -675,6 +675,18 @@ def test_a_filter_of_unlabelled_windows_is_refused_where_there_are_none_and_told
     assert plan_of(tiny(stages=filtered)).variants[0].warnings == ()
 
 
+def test_a_sweep_goes_on_to_all_labels_where_a_filter_has_nothing_to_leave_out(
+    tiny: Definition, plan_of: PlanOf
+) -> None:
+    definition = tiny(sweep={"protocol.labelled": [3, "all"]})
+    definition["stages"]["taught"]["knowledge"] = {"share": 0.5}
+    few, everyone = plan_of(definition).variants
+    assert not any("leave out nothing" in warning for warning in few.warnings)
+    assert sum("leave out nothing" in warning for warning in everyone.warnings) == 1
+    definition["stages"]["taught"]["loss"] = {"soft": {"on": "unlabelled"}}
+    assert any("it would learn nothing" in mistake for mistake in refused(plan_of, definition))
+
+
 # ---- the refit ------------------------------------------------------------------------------------------------------
 
 VALIDATED: dict[str, Any] = {"protocol": {"labelled": "all"}, "data": {"options": {"subjects": 12}}}

@@ -420,7 +420,10 @@ def _plan_variant(
     labels = _labels_of_targets(nodes, dataset, table, folds)
     features, mistakes = _node_mistakes(variant, nodes, shapes, partner_shapes, dataset)
     mistakes += _validation_mistakes(nodes, labels)
-    mistakes += _unlabelled_mistakes(nodes, labels)
+    idle = _idle_without_unlabelled(nodes, labels)
+    # A sweep over labelled subjects ends with all of them, where a way to use unlabelled windows has none to use.
+    at_the_end = bool(label) and variant.protocol.labelled == "all" and all(map(_learns_from_labels, nodes.values()))
+    mistakes += [] if at_the_end else idle
     mistakes += _refit_mistakes(variant, nodes)
     mistakes += _judging_mistakes(nodes, features)
     mistakes += _crossfit_mistakes(nodes, labels, variant.protocol.seed)
@@ -464,6 +467,7 @@ def _plan_variant(
         left_out,
         (
             *warnings,
+            *(idle if at_the_end else ()),
             *_gap_warnings(dataset),
             *_stillness_warnings(nodes, dataset, folds),
             *_refit_warnings(variant, nodes),
@@ -986,8 +990,13 @@ def _validation_mistakes(nodes: Mapping[str, Node], labels: Mapping[str, _Labels
     ]
 
 
-def _unlabelled_mistakes(nodes: Mapping[str, Node], labels: Mapping[str, _Labels]) -> list[str]:
-    """Return what is about unlabelled windows where a stage has none, so that it would change nothing."""
+def _learns_from_labels(node: Node) -> bool:
+    """Whether something of a stage learns from labelled windows."""
+    return any(loss.on != "unlabelled" for loss in node.stage.made_losses().values())
+
+
+def _idle_without_unlabelled(nodes: Mapping[str, Node], labels: Mapping[str, _Labels]) -> list[str]:
+    """Return what is about unlabelled windows where a stage has none, so that it would change nothing, as sentences."""
     mistakes = []
     for node in nodes.values():
         if not _is_written(node) or node.candidates or node.stage.unlabelled is False:
