@@ -14,7 +14,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -420,9 +420,10 @@ def _plan_variant(
     labels = _labels_of_targets(nodes, dataset, table, folds)
     features, mistakes = _node_mistakes(variant, nodes, shapes, partner_shapes, dataset)
     mistakes += _validation_mistakes(nodes, labels)
-    idle = _idle_without_unlabelled(nodes, labels)
-    # A sweep over labelled subjects ends with all of them, where a way to use unlabelled windows has none to use.
-    at_the_end = bool(label) and variant.protocol.labelled == "all" and all(map(_learns_from_labels, nodes.values()))
+    mistakes += _idle_losses(nodes, labels)
+    idle = _idle_filters(nodes, labels)
+    # A sweep over labelled subjects ends with all of them: a filter has nothing to leave out, and teaching goes on.
+    at_the_end = bool(label) and variant.protocol.labelled == "all"
     mistakes += [] if at_the_end else idle
     mistakes += _refit_mistakes(variant, nodes)
     mistakes += _judging_mistakes(nodes, features)
@@ -990,36 +991,37 @@ def _validation_mistakes(nodes: Mapping[str, Node], labels: Mapping[str, _Labels
     ]
 
 
-def _learns_from_labels(node: Node) -> bool:
-    """Whether something of a stage learns from labelled windows."""
-    return any(loss.on != "unlabelled" for loss in node.stage.made_losses().values())
-
-
-def _idle_without_unlabelled(nodes: Mapping[str, Node], labels: Mapping[str, _Labels]) -> list[str]:
-    """Return what is about unlabelled windows where a stage has none, so that it would change nothing, as sentences."""
-    mistakes = []
+def _without_unlabelled(nodes: Mapping[str, Node], labels: Mapping[str, _Labels]) -> Iterator[tuple[Node, str]]:
+    """Yield the stages that have no unlabelled window to learn from, and why."""
     for node in nodes.values():
         if not _is_written(node) or node.candidates or node.stage.unlabelled is False:
             continue
         lacking = next((fold for fold in labels[node.target].folds if not len(fold.unlabelled)), None)
         if node.all_labels:
-            why = "the stage sees every label (labelled: all), so no window is unlabelled"
+            yield node, "the stage sees every label (labelled: all), so no window is unlabelled"
         elif lacking is not None:
-            why = f"in repetition {lacking.repetition}, fold {lacking.fold}, no window is unlabelled"
-        else:
-            continue
-        mistakes += [
-            f"{_place_within(node)}loss.{name}.on: {why} and it would learn nothing; write on: all, or let "
-            "protocol.labelled be fewer subjects."
-            for name, loss in node.stage.made_losses().items()
-            if loss.on == "unlabelled"
-        ]
-        mistakes += [
-            f"{_place_within(node)}knowledge.{key}: {why} and it would leave out nothing; remove it, or let "
-            "protocol.labelled be fewer subjects."
-            for key in node.stage.filters
-        ]
-    return mistakes
+            yield node, f"in repetition {lacking.repetition}, fold {lacking.fold}, no window is unlabelled"
+
+
+def _idle_losses(nodes: Mapping[str, Node], labels: Mapping[str, _Labels]) -> list[str]:
+    """Return the losses on unlabelled windows of stages that have none, as sentences."""
+    return [
+        f"{_place_within(node)}loss.{name}.on: {why} and it would learn nothing; write on: all, or let "
+        "protocol.labelled be fewer subjects."
+        for node, why in _without_unlabelled(nodes, labels)
+        for name, loss in node.stage.made_losses().items()
+        if loss.on == "unlabelled"
+    ]
+
+
+def _idle_filters(nodes: Mapping[str, Node], labels: Mapping[str, _Labels]) -> list[str]:
+    """Return the filters of unlabelled windows of stages that have none, as sentences."""
+    return [
+        f"{_place_within(node)}knowledge.{key}: {why} and it would leave out nothing; remove it, or let "
+        "protocol.labelled be fewer subjects."
+        for node, why in _without_unlabelled(nodes, labels)
+        for key in node.stage.filters
+    ]
 
 
 def _refit_mistakes(variant: Variant, nodes: Mapping[str, Node]) -> list[str]:
